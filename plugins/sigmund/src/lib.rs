@@ -1,0 +1,1 @@
+//! The GStreamer plugin `sigmund`.

@@ -1,0 +1,32 @@
+//! Everything of Sigmund that is not GStreamer.
+//!
+//! | module | it decides |
+//! |---|---|
+//! | [`message`] | what peers tell each other: types and their JSON |
+//! | [`session`] | one remote peer as a state machine: events in, actions out |
+//! | [`sdp`] | what we read and mend in descriptions: codec match, identity, rejected m-lines |
+//! | [`address`] | signalling URIs and ICE-server URIs |
+//! | [`fanout`] | who gets which encoded frame, who waits for a keyframe, what is cached |
+//! | [`ladder`] | network reports in, bitrates out |
+//! | [`access`] | tokens, origins, limits |
+//! | [`signaller`] | `net`: the [`signaller::Signaller`] trait, the registry of schemes, the supervisor |
+//! | [`server`] | `net`: the page, WHEP, and the streams they offer |
+//!
+//! The modules above `signaller` are pure: no socket, no clock (time is an
+//! argument), no tokio. `cargo test --no-default-features` builds just those.
+//!
+//! # A session's states
+//! See [`session::Phase`].
+#![forbid(unsafe_code)]
+
+pub mod access;
+pub mod address;
+pub mod fanout;
+pub mod ladder;
+pub mod message;
+pub mod sdp;
+pub mod session;
+#[cfg(feature = "net")]
+pub mod server;
+#[cfg(feature = "net")]
+pub mod signaller;

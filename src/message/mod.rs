@@ -1,0 +1,91 @@
+//! What peers tell each other: the notes that signalling carries.
+//!
+//! One JSON object a message, protocol [`VERSION`]. Every signalling scheme
+//! translates its own wire format to and from these types, so the session
+//! engine knows a single vocabulary.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the JSON protocol that these types are serialised to.
+pub const VERSION: &str = "sigmund.v1";
+
+/// The longest description (SDP) that is accepted from a peer, in bytes.
+///
+/// A browser's offer for two media with all its codecs is about 8 KiB.
+pub const MAX_SDP: usize = 64 * 1024;
+
+/// The longest candidate line that is accepted from a peer, in bytes
+/// (RFC 8839 section 5.1 sets none; real ones are below 300).
+pub const MAX_CANDIDATE: usize = 1024;
+
+/// Names one remote peer for as long as it is here. Opaque and not secret.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PeerId(Arc<str>);
+
+impl PeerId {
+    /// Wraps a name that a signalling scheme has chosen.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PeerId({})", self.0)
+    }
+}
+
+/// One note from one peer to the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Message {
+    /// A description that opens or changes the connection (RFC 3264).
+    Offer {
+        /// The session description.
+        sdp: String,
+    },
+    /// The description that answers an offer.
+    Answer {
+        /// The session description.
+        sdp: String,
+    },
+    /// Asks the side that offers to make an offer.
+    PleaseOffer,
+    /// One place where the sender can be met (trickle ICE, RFC 8838).
+    Candidate(Candidate),
+    /// No further candidates follow (RFC 8838 section 13).
+    EndOfCandidates,
+    /// The sender is leaving.
+    Bye {
+        /// Why, for people to read.
+        reason: String,
+    },
+}
+
+/// An ICE candidate as it stands in a description, without the leading `a=`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidate {
+    /// `candidate:…` (RFC 8839 section 5.1).
+    pub candidate: String,
+    /// The `a=mid` of the m-line it belongs to, where the sender said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sdp_mid: Option<String>,
+    /// The index of that m-line, where the sender said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sdp_m_line_index: Option<u32>,
+}

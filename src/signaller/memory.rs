@@ -1,0 +1,1 @@
+//! `memory:`: peers in the same process, for tests.

@@ -1,0 +1,198 @@
+//! The signalling interface: how notes reach a far side, whatever carries them.
+//!
+//! A *scheme* (`listen`, `sigmund+ws`, …) is a row in the [`Registry`]: a
+//! factory of [`Signaller`]s and the [`Capabilities`] of the channel. The
+//! [`supervisor`] runs one signaller, and replaces its [`Connection`] with
+//! backoff when it is lost; media sessions outlive that.
+
+mod listen;
+pub mod memory;
+mod registry;
+pub mod supervisor;
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::address::IceServer;
+use crate::message::{Message, PeerId};
+
+pub use registry::{OpenError, Registry};
+
+/// What a channel for notes can do, and who speaks first on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Who makes the first offer, seen from us.
+    pub offerer: Offerer,
+    /// May the far side send candidates after its description?
+    pub trickle_in: bool,
+    /// May we send candidates after our description? If not, they travel in it.
+    pub trickle_out: bool,
+}
+
+/// Who makes the first offer, and so all offers of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offerer {
+    /// This side.
+    Us,
+    /// The far side.
+    Them,
+}
+
+/// What the owner of the signaller does with media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It sends (`rtcsink`).
+    Publish,
+    /// It receives (`rtcsrc`).
+    Subscribe,
+    /// Both (`rtcpeer`).
+    Both,
+}
+
+/// What a scheme needs to know to open a channel; copied from properties.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the owner does with media.
+    pub role: Role,
+    /// The stream name where the URI gives none (the element's name).
+    pub default_stream: String,
+    /// The token that peers must present to us, or that we present.
+    pub token: Option<crate::access::Token>,
+    /// Serve peers without a token even off loopback.
+    pub allow_anonymous: bool,
+    /// PEM files of the certificate chain and its key, for TLS when listening.
+    pub tls: Option<TlsFiles>,
+    /// Handed to peers that ask for them (`Link: …; rel="ice-server"`).
+    pub ice_servers: Vec<IceServer>,
+}
+
+/// Where a TLS certificate and its key lie.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TlsFiles {
+    /// PEM file with the certificate chain, the server's own first.
+    pub certificate: std::path::PathBuf,
+    /// PEM file with the private key.
+    pub key: std::path::PathBuf,
+}
+
+/// A channel for notes. See the module's documentation.
+///
+/// The supervisor calls [`connect`](Self::connect), uses the connection until
+/// it is lost, and calls again; never twice at once.
+#[async_trait]
+pub trait Signaller: Send {
+    /// What the channel can do. Constant for the life of the signaller.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Opens the channel: binds, or dials and registers. Cancel safe.
+    async fn connect(&mut self) -> Result<Connection, SignallerError>;
+
+    /// Closes for good; peers learn that we are gone. The caller sets a deadline.
+    async fn close(&mut self);
+}
+
+/// One open channel; never reopened, only replaced.
+#[derive(Debug)]
+pub struct Connection {
+    /// Where people can watch, when that is known (`http://127.0.0.1:8080/cam`).
+    pub address: Option<String>,
+    /// What arrives. Its end means that the channel is lost.
+    pub incoming: mpsc::Receiver<Incoming>,
+    /// What leaves. Bounded: a full queue means that the far side does not
+    /// read, and is treated as loss of the channel by the caller.
+    pub outgoing: mpsc::Sender<Outgoing>,
+}
+
+/// What arrives from signalling.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Incoming {
+    /// A new peer is here. Its messages follow.
+    Joined {
+        /// Its name from now on.
+        peer: PeerId,
+        /// What is known of it.
+        info: PeerInfo,
+    },
+    /// A note from a peer that has joined.
+    Message {
+        /// Who sent it.
+        peer: PeerId,
+        /// What it says.
+        message: Message,
+    },
+    /// A peer has left, or the channel says so.
+    Left {
+        /// Who left.
+        peer: PeerId,
+        /// Why, for people to read.
+        reason: String,
+    },
+}
+
+/// What is known of a peer when it joins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// How it speaks to us: `whep`, `memory`, …
+    pub protocol: String,
+    /// The network address that its notes come from; never logged at info.
+    pub address: Option<IpAddr>,
+    /// What program it says it is (`User-Agent`), cut to 200 characters.
+    pub agent: Option<String>,
+}
+
+/// What we tell signalling.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outgoing {
+    /// A note for a peer.
+    Message {
+        /// Who gets it.
+        peer: PeerId,
+        /// What it says.
+        message: Message,
+    },
+    /// We will not talk to this peer: its session never began.
+    Refuse {
+        /// Who is refused.
+        peer: PeerId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The session of this peer is over.
+    End {
+        /// Whose session.
+        peer: PeerId,
+        /// Why, for people to read.
+        reason: String,
+    },
+}
+
+/// Why a peer is turned away. The text is meant for the peer's user.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It offered nothing that we can send (HTTP 406).
+    #[error("nothing in common: {0}")]
+    Incompatible(String),
+    /// Its description makes no sense (HTTP 400).
+    #[error("bad description: {0}")]
+    Malformed(String),
+    /// There is no room for another peer now (HTTP 503).
+    #[error("busy: {0}")]
+    Busy(String),
+    /// We failed (HTTP 500).
+    #[error("failed here: {0}")]
+    Failed(String),
+}
+
+/// Why a channel could not be opened, or was lost.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignallerError {
+    /// Trying again may help: a refused connection, a time-out.
+    #[error("{0}")]
+    Transient(String),
+    /// Trying again cannot help: a port in use, a wrong token, no certificate.
+    /// The text says what to do.
+    #[error("{0}")]
+    Permanent(String),
+}
