@@ -66,6 +66,26 @@ pub struct Options {
     pub tls: Option<TlsFiles>,
     /// Handed to peers that ask for them (`Link: …; rel="ice-server"`).
     pub ice_servers: Vec<IceServer>,
+    /// Names that our server goes by, besides `localhost` and IP addresses.
+    pub allowed_hosts: Vec<String>,
+    /// Foreign web pages that may use our server (`https://example.org`); `*` for all.
+    pub allowed_origins: Vec<String>,
+}
+
+impl Options {
+    /// The defaults: no token, no TLS, no ICE servers, no foreign pages.
+    pub fn new(role: Role, default_stream: impl Into<String>) -> Self {
+        Self {
+            role,
+            default_stream: default_stream.into(),
+            token: None,
+            allow_anonymous: false,
+            tls: None,
+            ice_servers: Vec::new(),
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+        }
+    }
 }
 
 /// Where a TLS certificate and its key lie.

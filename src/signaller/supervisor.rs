@@ -1,9 +1,24 @@
 //! Runs one signaller for its owner: connects, reconnects, closes.
+
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{Incoming, Outgoing, Signaller, SignallerError};
+use super::{Connection, Incoming, Outgoing, Signaller, SignallerError};
+
+/// How many events wait for the owner before the signaller has to wait.
+const EVENTS: usize = 256;
+
+/// The first wait after a loss.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// A connection that lived this long counts as good: the next wait is short.
+const GOOD_LIFE: Duration = Duration::from_secs(10);
 
 /// What the supervisor tells the owner.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,27 +42,169 @@ pub enum Event {
 }
 
 /// A running supervisor. Dropping it aborts it; [`close`](Self::close) is the polite way.
+///
+/// [`Event::Failed`] is the last event there is.
 #[derive(Debug)]
 pub struct Supervisor {
-    /// What it tells.
+    /// What it tells. An owner that stops reading holds up the signaller, but
+    /// never [`close`](Self::close).
     pub events: mpsc::Receiver<Event>,
+    /// Where notes leave; `None` while the channel is down.
+    outgoing: watch::Receiver<Option<mpsc::Sender<Outgoing>>>,
+    /// Tells the task that the queue of the present connection is full.
+    overflow: mpsc::Sender<()>,
+    stop: oneshot::Sender<()>,
+    task: Aborting,
+}
+
+/// A task that ends with its handle.
+#[derive(Debug)]
+struct Aborting(JoinHandle<()>);
+
+impl Drop for Aborting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Supervisor {
     /// Starts it on the current tokio runtime.
     pub fn spawn(signaller: Box<dyn Signaller>) -> Self {
-        let _ = signaller;
-        todo!()
+        let (events_in, events) = mpsc::channel(EVENTS);
+        let (outgoing_in, outgoing) = watch::channel(None);
+        let (overflow, overflowed) = mpsc::channel(1);
+        let (stop, stopped) = oneshot::channel();
+        let worker = Worker {
+            signaller,
+            events: events_in,
+            outgoing: outgoing_in,
+            overflowed,
+        };
+        let task = Aborting(tokio::spawn(worker.run(stopped)));
+        Self {
+            events,
+            outgoing,
+            overflow,
+            stop,
+            task,
+        }
     }
 
     /// Queues a note. Never waits: while the channel is down, or its queue is
-    /// full, the note is dropped and `false` returned.
+    /// full, the note is dropped and `false` returned. A full queue means that
+    /// the far side does not read; the channel is then replaced.
     pub fn send(&self, note: Outgoing) -> bool {
-        todo!("{note:?}")
+        let sent = match &*self.outgoing.borrow() {
+            Some(outgoing) => outgoing.try_send(note),
+            None => return false,
+        };
+        if let Err(mpsc::error::TrySendError::Full(_)) = sent {
+            // It holds one wish, and one is enough.
+            let _ = self.overflow.try_send(());
+        }
+        sent.is_ok()
     }
 
-    /// Closes the signaller, waiting at most `deadline`.
+    /// Closes the signaller, waiting at most `deadline`. Notes that were
+    /// queued before are still handed to it.
     pub async fn close(self, deadline: Duration) {
-        todo!("{deadline:?}")
+        let Self { stop, mut task, .. } = self;
+        // It has no receiver when the task has ended by itself.
+        let _ = stop.send(());
+        let _ = timeout(deadline, &mut task.0).await;
     }
 }
+
+struct Worker {
+    signaller: Box<dyn Signaller>,
+    events: mpsc::Sender<Event>,
+    outgoing: watch::Sender<Option<mpsc::Sender<Outgoing>>>,
+    overflowed: mpsc::Receiver<()>,
+}
+
+impl Worker {
+    async fn run(mut self, stopped: oneshot::Receiver<()>) {
+        tokio::select! {
+            biased;
+            _ = stopped => {}
+            () = self.keep_up() => {}
+        }
+        self.outgoing.send_replace(None);
+        self.signaller.close().await;
+    }
+
+    /// Ends when the signaller fails for good. Cancel safe.
+    async fn keep_up(&mut self) {
+        let mut attempt = 0;
+        loop {
+            let reason = match self.signaller.connect().await {
+                Ok(connection) => {
+                    let since = Instant::now();
+                    let reason = self.carry(connection).await;
+                    if since.elapsed() >= GOOD_LIFE {
+                        attempt = 0;
+                    }
+                    reason
+                }
+                Err(SignallerError::Transient(reason)) => reason,
+                Err(error) => return self.tell(Event::Failed(error)).await,
+            };
+            let retry_in = with_jitter(backoff(attempt), random());
+            attempt = attempt.saturating_add(1);
+            self.tell(Event::Down { reason, retry_in }).await;
+            sleep(retry_in).await;
+        }
+    }
+
+    /// Uses one connection until it is lost; returns why.
+    async fn carry(&mut self, connection: Connection) -> String {
+        let Connection {
+            address,
+            mut incoming,
+            outgoing,
+        } = connection;
+        // A wish that was meant for the connection before.
+        while self.overflowed.try_recv().is_ok() {}
+        self.outgoing.send_replace(Some(outgoing));
+        self.tell(Event::Up { address }).await;
+        let reason = loop {
+            tokio::select! {
+                _ = self.overflowed.recv() => break "the far side does not take our messages",
+                arrived = incoming.recv() => match arrived {
+                    Some(arrived) => self.tell(Event::Incoming(arrived)).await,
+                    None => break "the connection was lost",
+                },
+            }
+        };
+        self.outgoing.send_replace(None);
+        reason.to_owned()
+    }
+
+    /// An owner that has dropped its receiver is not told any more.
+    async fn tell(&mut self, event: Event) {
+        let _ = self.events.send(event).await;
+    }
+}
+
+/// How long to wait before attempt number `attempt`, counted from 0, without
+/// jitter: doubled each time, bounded.
+pub fn backoff(attempt: u32) -> Duration {
+    FIRST_WAIT
+        .saturating_mul(2_u32.saturating_pow(attempt))
+        .min(LONGEST_WAIT)
+}
+
+/// Between half of `nominal` and all of it, as `random` says, so that clients
+/// that were lost together do not come back together.
+pub fn with_jitter(nominal: Duration, random: u32) -> Duration {
+    nominal.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+}
+
+/// Without randomness waits are merely not spread.
+fn random() -> u32 {
+    getrandom::u32().unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+#[path = "supervisor_tests.rs"]
+mod tests;
