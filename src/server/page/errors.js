@@ -1,0 +1,117 @@
+// What can go wrong, by cause, in words for the person who watches.
+
+/** A failure with a cause from the table below. */
+export class Problem extends Error {
+  /**
+   * @param {string} cause a key of CAUSES
+   * @param {{detail?: string, hint?: string, offered?: string, stream?: string}} more
+   */
+  constructor(cause, more = {}) {
+    super(more.detail || cause);
+    Object.assign(this, { cause, ...more });
+  }
+
+  /** When trying again may help: 'later', 'listed' (once the stream is listed), or never. */
+  get retry() {
+    return CAUSES[this.cause].retry;
+  }
+
+  /** @returns {{title: string, text: string, detail: string}} */
+  explain() {
+    const { title, text } = CAUSES[this.cause];
+    return {
+      title: fill(title, this),
+      text: fill(text, this),
+      detail: [this.detail, this.hint].filter(Boolean).join(' — '),
+    };
+  }
+}
+
+const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? '');
+
+const CAUSES = {
+  unreachable: {
+    title: 'The server does not answer',
+    text: 'The program that sends has stopped, or the network in between is down. This page tries again by itself.',
+    retry: 'listed',
+  },
+  unauthorized: {
+    title: 'This server wants a token',
+    text: 'Enter the token that the sender was started with. It is kept for this tab only.',
+  },
+  forbidden: {
+    title: 'The server refuses this page',
+    text: 'It does not accept requests from this address. Open the very address that the sender announced.',
+  },
+  missing: {
+    title: '“{stream}” is not on air',
+    text: 'No stream of this name is being sent now. It starts here as soon as it is.',
+    retry: 'listed',
+  },
+  incompatible: {
+    title: 'No codec in common',
+    text: 'This browser cannot decode what is being sent. It offered: {offered}. Try another browser, or let the sender encode one of these.',
+  },
+  busy: {
+    title: 'No room for another viewer now',
+    text: 'The sender has as many viewers as it allows. This page tries again by itself.',
+    retry: 'later',
+  },
+  rejected: {
+    title: 'The server rejected the request',
+    text: 'This page and the server do not understand each other (HTTP {status}).',
+  },
+  broken: {
+    title: 'The server failed',
+    text: 'Something went wrong on the sending side (HTTP {status}). This page tries again by itself.',
+    retry: 'later',
+  },
+  answer: {
+    title: 'The server’s answer makes no sense',
+    text: 'The browser did not accept what the server answered.',
+  },
+  ice: {
+    title: 'No path to the sender',
+    text: 'The server answers, but media does not get through. Check that no firewall or VPN blocks UDP between here and the sender; between different networks the sender needs a STUN or TURN server.',
+    retry: 'later',
+  },
+  lost: {
+    title: 'The connection was lost',
+    text: 'Media stopped arriving. This page connects again by itself.',
+    retry: 'later',
+  },
+  silent: {
+    title: 'Connected, but there is no picture',
+    text: 'No video has arrived for {seconds} s. The source may be paused or stalled; look at the sender’s messages.',
+    retry: 'later',
+  },
+  undecodable: {
+    title: 'Video arrives, but cannot be shown',
+    text: 'Data has been arriving for {seconds} s, but the browser got no picture out of it: it waits for a keyframe, or it cannot decode this stream.',
+    retry: 'later',
+  },
+  ended: {
+    title: '“{stream}” has ended',
+    text: 'The sender took it off the air. It starts here again as soon as it comes back.',
+    retry: 'listed',
+  },
+  unsupported: {
+    title: 'WebRTC is switched off',
+    text: 'This browser has no WebRTC, or a setting or an extension disables it. Switch it on, or use another browser.',
+  },
+  left: { title: 'Left', text: '' },
+};
+
+const BY_STATUS = { 401: 'unauthorized', 403: 'forbidden', 404: 'missing', 406: 'incompatible', 503: 'busy' };
+
+/** Reads what the server says of a request that failed. */
+export async function problemOf(response) {
+  const { status } = response;
+  const cause = BY_STATUS[status] ?? (status >= 500 ? 'broken' : 'rejected');
+  const body = await response.json().catch(() => ({}));
+  return new Problem(cause, {
+    status,
+    detail: body.error ?? body.detail ?? body.title ?? response.statusText,
+    hint: body.hint,
+  });
+}

@@ -1,0 +1,64 @@
+// The list of streams on the server, kept fresh.
+import { Problem, problemOf } from './errors.js';
+
+// A calm list is read every CALM_MS; while somebody waits for a change, every
+// HURRY_MS. The server being gone counts as waiting.
+const CALM_MS = 3000;
+const HURRY_MS = 1000;
+
+/** Calls back with every reading: an array of streams, or a Problem. */
+export class StreamList {
+  #url;
+  #token;
+  #report;
+  #timer;
+  // A reading that comes back in another turn than it left is stale.
+  #turn = 0;
+  hurry = false;
+  /** The last good reading, null before the first. */
+  streams = null;
+
+  constructor(url, token, report) {
+    this.#url = url;
+    this.#token = token;
+    this.#report = report;
+  }
+
+  /** Reads now, and again and again until `stop`. */
+  async start() {
+    this.stop();
+    const turn = this.#turn;
+    const reading = await this.#read().catch((problem) => problem);
+    if (this.#turn !== turn) return;
+    const failed = reading instanceof Problem;
+    if (!failed) this.streams = reading;
+    this.#report(reading);
+    // A refusal stands until the user does something about it.
+    if (failed && !reading.retry) return;
+    this.#timer = setTimeout(() => this.start(), failed || this.hurry ? HURRY_MS : CALM_MS);
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    this.#turn += 1;
+  }
+
+  has(name) {
+    return this.streams?.some((stream) => stream.name === name) ?? false;
+  }
+
+  async #read() {
+    const token = this.#token();
+    const response = await fetch(this.#url, {
+      headers: token ? { Authorization: `Bearer ${token}` } : {},
+      cache: 'no-store',
+      signal: AbortSignal.timeout(5000),
+    }).catch((error) => {
+      throw new Problem('unreachable', { detail: error.message });
+    });
+    if (!response.ok) throw await problemOf(response);
+    const body = await response.json().catch(() => null);
+    if (!Array.isArray(body?.streams)) throw new Problem('rejected', { status: response.status, detail: 'no list of streams' });
+    return body.streams;
+  }
+}
