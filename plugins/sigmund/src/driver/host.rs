@@ -1,0 +1,426 @@
+//! One task an element: owns its tracks, encodings and the list of sessions,
+//! and speaks with signalling.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sigmund::ladder::Limits;
+use sigmund::message::PeerId;
+use sigmund::sdp::Codec;
+use sigmund::session::EndReason;
+use sigmund::signaller::supervisor::{Event as Signalling, Supervisor};
+use sigmund::signaller::{Capabilities, Incoming, Outgoing, PeerInfo, Refusal, Signaller};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::announce::{Announcement, Announcer};
+use super::session::{self, Event, SessionHandle};
+use super::snapshot::{PeerStats, Snapshot};
+use crate::media::{EncodingSpec, Encodings, Format, House, Lease, Track};
+use crate::runtime;
+use crate::webrtcbin::Network;
+
+/// How long the element waits for its sessions and encoders when it stops.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long signalling may take to say good-bye.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Tells the application of an element that it may still configure.
+pub(crate) type OnEncoder = Arc<dyn Fn(&gst::Element, &str, Codec) + Send + Sync>;
+/// The same for a peer's webrtcbin.
+pub(crate) type OnConnection = Arc<dyn Fn(&PeerId, &gst::Element) + Send + Sync>;
+
+/// What the element's properties come to.
+pub(crate) struct HostConfig {
+    pub(crate) element: glib::WeakRef<gst::Bin>,
+    pub(crate) signaller: Box<dyn Signaller>,
+    pub(crate) house: House,
+    /// Codecs for raw tracks, best first.
+    pub(crate) codecs: Vec<Codec>,
+    pub(crate) limits: Limits,
+    pub(crate) max_peers: usize,
+    pub(crate) network: Network,
+    pub(crate) announcer: Announcer,
+    pub(crate) on_encoder: OnEncoder,
+    pub(crate) on_connection: OnConnection,
+}
+
+/// What sessions share of it.
+pub(super) struct Shared {
+    pub(super) element: glib::WeakRef<gst::Bin>,
+    pub(super) house: House,
+    pub(super) codecs: Vec<Codec>,
+    pub(super) limits: Limits,
+    pub(super) network: Network,
+    pub(super) channel: Capabilities,
+    pub(super) announcer: Announcer,
+    pub(super) on_connection: OnConnection,
+}
+
+/// Why an element cannot start; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct StartError(pub(crate) String);
+
+/// The element's hold on its task.
+#[derive(Debug)]
+pub(crate) struct Host {
+    commands: mpsc::UnboundedSender<Command>,
+    snapshot: watch::Receiver<Snapshot>,
+    address: Option<String>,
+}
+
+/// What the element wants. Unbounded: only the application's own calls.
+#[derive(Debug)]
+enum Command {
+    AddTrack(Track, Option<gst::Structure>),
+    RemoveTrack(Track),
+    Stop(oneshot::Sender<()>),
+}
+
+/// What sessions and tracks tell their host.
+pub(super) enum Report {
+    /// A note for signalling.
+    Send(Outgoing),
+    /// A session needs a codec of a track.
+    Lease(Track, Codec, oneshot::Sender<Result<Lease, String>>),
+    /// The state of a session, once a second.
+    Stats(PeerId, Box<PeerStats>),
+    /// A session is over and everything of it is free.
+    Ended(PeerId),
+    /// What flows on a track has changed.
+    Format(Track),
+    /// An encoding has no working encoder.
+    EncodingFailed(Track, Codec, String),
+}
+
+struct Task {
+    shared: Arc<Shared>,
+    supervisor: Supervisor,
+    max_peers: usize,
+    on_encoder: OnEncoder,
+    tracks: Vec<(Track, Option<gst::Structure>)>,
+    encodings: Encodings,
+    /// Passed-through tracks have a GOP cache even with no viewer.
+    standing: Vec<Lease>,
+    sessions: HashMap<PeerId, SessionHandle>,
+    snapshot: watch::Sender<Snapshot>,
+    reports: mpsc::Sender<Report>,
+    /// Encodings hold the sender; it closes when the last thread has ended.
+    alive: mpsc::Sender<()>,
+    all_gone: mpsc::Receiver<()>,
+}
+
+impl Host {
+    /// Opens signalling and starts the task. Fails when the channel cannot be
+    /// opened; one that may come up later is retried in the background.
+    pub(crate) async fn start(config: HostConfig) -> Result<Self, StartError> {
+        let channel = config.signaller.capabilities();
+        let mut supervisor = Supervisor::spawn(config.signaller);
+        let address = match supervisor.events.recv().await {
+            Some(Signalling::Up { address }) => address,
+            Some(Signalling::Down { reason, retry_in }) => {
+                config.announcer.announce(Announcement::Warning(format!(
+                    "signalling: {reason}; next attempt in {retry_in:?}"
+                )));
+                None
+            }
+            Some(Signalling::Failed(error)) => return Err(StartError(error.to_string())),
+            Some(Signalling::Incoming(_)) | None => {
+                return Err(StartError("signalling ended before it began".into()));
+            }
+        };
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let (reports, outbox) = mpsc::channel(1024);
+        let (alive, all_gone) = mpsc::channel(1);
+        let (snapshot, seen) = watch::channel(Snapshot::default());
+        let task = Task {
+            shared: Arc::new(Shared {
+                element: config.element,
+                house: config.house,
+                codecs: config.codecs,
+                limits: config.limits,
+                network: config.network,
+                channel,
+                announcer: config.announcer,
+                on_connection: config.on_connection,
+            }),
+            supervisor,
+            max_peers: config.max_peers,
+            on_encoder: config.on_encoder,
+            tracks: Vec::new(),
+            encodings: Encodings::default(),
+            standing: Vec::new(),
+            sessions: HashMap::new(),
+            snapshot,
+            reports,
+            alive,
+            all_gone,
+        };
+        runtime::spawn(task.run(inbox, outbox));
+        Ok(Self {
+            commands,
+            snapshot: seen,
+            address,
+        })
+    }
+
+    /// A sink pad was requested.
+    pub(crate) fn add_track(&self, track: Track, settings: Option<gst::Structure>) {
+        let _ = self.commands.send(Command::AddTrack(track, settings));
+    }
+
+    /// A sink pad was released.
+    pub(crate) fn remove_track(&self, track: Track) {
+        let _ = self.commands.send(Command::RemoveTrack(track));
+    }
+
+    /// Where to watch.
+    pub(crate) fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
+    /// The sessions as of their last report.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Ends all sessions and waits until everything of them is free.
+    pub(crate) async fn stop(self) {
+        let (done, stopped) = oneshot::channel();
+        if self.commands.send(Command::Stop(done)).is_ok() {
+            let _ = stopped.await;
+        }
+    }
+}
+
+impl Task {
+    async fn run(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        mut reports: mpsc::Receiver<Report>,
+    ) {
+        let mut signalling = true;
+        let done = loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::AddTrack(track, settings)) => self.add_track(track, settings),
+                    Some(Command::RemoveTrack(track)) => self.remove_track(&track),
+                    Some(Command::Stop(done)) => break Some(done),
+                    None => break None,
+                },
+                // It ends for good only after it has said why.
+                event = self.supervisor.events.recv(), if signalling => match event {
+                    Some(event) => self.handle_signalling(event),
+                    None => signalling = false,
+                },
+                Some(report) = reports.recv() => self.handle_report(report),
+            }
+        };
+        self.stop(reports).await;
+        if let Some(done) = done {
+            let _ = done.send(());
+        }
+    }
+
+    fn handle_signalling(&mut self, event: Signalling) {
+        match event {
+            Signalling::Up { .. } => (),
+            Signalling::Down { reason, retry_in } => self.warn(format!(
+                "signalling was lost ({reason}); viewers that are connected stay, \
+                 next attempt in {retry_in:?}"
+            )),
+            Signalling::Failed(error) => self
+                .shared
+                .announcer
+                .announce(Announcement::Error(format!("signalling: {error}"))),
+            Signalling::Incoming(Incoming::Joined { peer, info }) => self.join(peer, info),
+            Signalling::Incoming(Incoming::Message { peer, message }) => {
+                self.tell(&peer, Event::Message(message));
+            }
+            Signalling::Incoming(Incoming::Left { peer, reason }) => {
+                self.tell(&peer, Event::Close(EndReason::Left(reason)));
+            }
+        }
+    }
+
+    fn join(&mut self, peer: PeerId, info: PeerInfo) {
+        let refusal = if self.sessions.len() >= self.max_peers {
+            Some(format!(
+                "{} viewers are watching, which is the most allowed",
+                self.max_peers
+            ))
+        } else if self.tracks.is_empty() {
+            Some("the stream has no media yet".to_owned())
+        } else {
+            None
+        };
+        if let Some(text) = refusal {
+            self.supervisor.send(Outgoing::Refuse {
+                peer,
+                refusal: Refusal::Busy(text),
+            });
+            return;
+        }
+        let tracks = self.tracks.iter().map(|(track, _)| track.clone()).collect();
+        let session = session::spawn(
+            peer.clone(),
+            info,
+            tracks,
+            self.shared.clone(),
+            self.reports.clone(),
+        );
+        self.sessions.insert(peer, session);
+    }
+
+    fn handle_report(&mut self, report: Report) {
+        match report {
+            Report::Send(note) => {
+                self.supervisor.send(note);
+            }
+            Report::Lease(track, codec, reply) => {
+                let lease = self.lease(&track, codec);
+                let _ = reply.send(lease);
+            }
+            Report::Stats(peer, stats) => {
+                if self.sessions.contains_key(&peer) {
+                    self.snapshot
+                        .send_modify(|s| drop(s.peers.insert(peer, *stats)));
+                }
+            }
+            Report::Ended(peer) => {
+                self.sessions.remove(&peer);
+                self.snapshot.send_modify(|s| drop(s.peers.remove(&peer)));
+            }
+            Report::Format(track) => self.format_changed(&track),
+            Report::EncodingFailed(track, codec, error) => {
+                self.warn(format!("{}: {error}", track.name()));
+                self.tell_all(|| Event::EncodingFailed(track.clone(), codec, error.clone()));
+            }
+        }
+    }
+
+    fn lease(&mut self, track: &Track, codec: Codec) -> Result<Lease, String> {
+        let time = self
+            .shared
+            .house
+            .borrow()
+            .clone()
+            .ok_or("the pipeline is not playing yet")?;
+        let settings = self
+            .tracks
+            .iter()
+            .find(|(t, _)| t.is(track))
+            .and_then(|(_, settings)| settings.clone());
+        let passthrough = matches!(*track.format().borrow(), Some(Format::Encoded(_)));
+        let (reports, failed_track) = (self.reports.clone(), track.clone());
+        self.encodings.lease(track, codec, || EncodingSpec {
+            track: track.clone(),
+            codec,
+            passthrough,
+            host: self.shared.element.clone(),
+            time,
+            limits: self.shared.limits,
+            settings,
+            on_setup: self.on_encoder.clone(),
+            on_failed: Arc::new(move |error| {
+                let report = Report::EncodingFailed(failed_track.clone(), codec, error);
+                let _ = reports.try_send(report);
+            }),
+            _alive: self.alive.clone(),
+        })
+    }
+
+    fn add_track(&mut self, track: Track, settings: Option<gst::Structure>) {
+        let mut format = track.format();
+        let mut house = self.shared.house.clone();
+        let (reports, watched) = (self.reports.clone(), track.clone());
+        self.tracks.push((track, settings));
+        // Ends with the track, or with us.
+        runtime::spawn(async move {
+            if house.wait_for(Option::is_some).await.is_err() {
+                return;
+            }
+            loop {
+                if reports.send(Report::Format(watched.clone())).await.is_err()
+                    || format.changed().await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Encoded input keeps its encoding for ever, and a changed one ends what
+    /// it was before.
+    fn format_changed(&mut self, track: &Track) {
+        if !self.tracks.iter().any(|(t, _)| t.is(track)) {
+            return;
+        }
+        let format = *track.format().borrow();
+        let codec = match format {
+            Some(Format::Encoded(offer)) => Some(offer.codec),
+            _ => None,
+        };
+        self.standing
+            .retain(|lease| !lease.track().is(track) || Some(lease.codec()) == codec);
+        if format.is_some() {
+            self.tell_all(|| Event::TrackChanged(track.clone()));
+        }
+        if let Some(codec) = codec
+            && !self.standing.iter().any(|lease| lease.track().is(track))
+            && let Ok(lease) = self.lease(track, codec)
+        {
+            self.standing.push(lease);
+        }
+    }
+
+    fn remove_track(&mut self, track: &Track) {
+        self.tracks.retain(|(t, _)| !t.is(track));
+        self.standing.retain(|lease| !lease.track().is(track));
+        self.tell_all(|| Event::TrackGone(track.clone()));
+    }
+
+    fn tell(&self, peer: &PeerId, event: Event) {
+        if let Some(session) = self.sessions.get(peer) {
+            session.tell(event);
+        }
+    }
+
+    fn tell_all(&self, event: impl Fn() -> Event) {
+        for session in self.sessions.values() {
+            session.tell(event());
+        }
+    }
+
+    fn warn(&self, text: String) {
+        self.shared.announcer.announce(Announcement::Warning(text));
+    }
+
+    /// Ends everything, each part with a deadline.
+    async fn stop(mut self, mut reports: mpsc::Receiver<Report>) {
+        self.tell_all(|| Event::Close(EndReason::Closed("the stream has stopped".into())));
+        self.tracks.clear();
+        self.standing.clear();
+        let mut open: HashSet<PeerId> = self.sessions.keys().cloned().collect();
+        let ended = async {
+            while !open.is_empty() {
+                match reports.recv().await {
+                    Some(Report::Ended(peer)) => drop(open.remove(&peer)),
+                    Some(report) => self.handle_report(report),
+                    None => break,
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(STOP_DEADLINE, ended).await.is_ok();
+        self.supervisor.close(CLOSE_DEADLINE).await;
+        drop(self.alive);
+        let freed = tokio::time::timeout(STOP_DEADLINE, self.all_gone.recv())
+            .await
+            .is_ok();
+        if !in_time || !freed {
+            gst::error!(gst::CAT_RUST, "sessions did not end in time: {open:?}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Where the pure state machines meet GStreamer: one task an element (the
+//! [`host`]), one task a session, each the only owner of its state.
+
+mod announce;
+mod host;
+mod session;
+mod snapshot;
+
+pub(crate) use announce::Announcer;
+pub(crate) use host::{Host, HostConfig};
+pub(crate) use snapshot::Snapshot;

@@ -1,0 +1,505 @@
+//! One task a session: owns its [`Session`], which decides, and its peer
+//! connection, which acts. Nothing of it is shared, nothing is locked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use sigmund::ladder::Estimate;
+use sigmund::message::{Message, PeerId};
+use sigmund::sdp::{Codec, OfferPlan, SdpError, TrackOffer};
+use sigmund::session::{Action, Config, ConnectionEvent, EndReason, Session, Side};
+use sigmund::signaller::{Outgoing, PeerInfo, Refusal};
+use tokio::sync::{mpsc, oneshot};
+
+use super::announce::Announcement;
+use super::host::{Report, Shared};
+use super::snapshot::PeerStats;
+use crate::isolate::HouseTime;
+use crate::media::{Feeder, Format, Lease, Track};
+use crate::runtime;
+use crate::webrtcbin::{self, PeerConnection};
+
+/// Events that may wait for a session. A peer that fills it is ended.
+const INBOX: usize = 512;
+
+/// How long a joiner waits for the stream to start.
+const START_WAIT: Duration = Duration::from_secs(5);
+
+/// A browser's receiver reports come at least every 5 s (RFC 3550 section
+/// 6.2, minimum interval); 8 s of silence means that it was killed.
+const SILENCE: Duration = Duration::from_secs(8);
+
+/// How often the network is asked.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Time for the DTLS good-bye to leave before the sockets close.
+const GOODBYE: Duration = Duration::from_millis(50);
+
+/// A teardown that takes longer is left on its thread.
+const TEARDOWN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a session is told.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A note from its peer.
+    Message(Message),
+    /// Its connection reports.
+    Connection(ConnectionEvent),
+    /// It is to end.
+    Close(EndReason),
+    /// A track flows in another format.
+    TrackChanged(Track),
+    /// A track was removed.
+    TrackGone(Track),
+    /// No encoder works for this codec of this track.
+    EncodingFailed(Track, Codec, String),
+}
+
+/// The host's hold on a session.
+#[derive(Debug)]
+pub(super) struct SessionHandle {
+    inbox: mpsc::Sender<Event>,
+    flooded: Arc<AtomicBool>,
+}
+
+impl SessionHandle {
+    /// Never waits. A session whose inbox is full ends.
+    pub(super) fn tell(&self, event: Event) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.inbox.try_send(event) {
+            self.flooded.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Starts a session.
+pub(super) fn spawn(
+    peer: PeerId,
+    info: PeerInfo,
+    tracks: Vec<Track>,
+    shared: Arc<Shared>,
+    reports: mpsc::Sender<Report>,
+) -> SessionHandle {
+    let (sender, inbox) = mpsc::channel(INBOX);
+    let flooded = Arc::new(AtomicBool::new(false));
+    let (events, overflow) = (sender.clone(), flooded.clone());
+    let report: webrtcbin::Report = Arc::new(move |event| {
+        let full = events.try_send(Event::Connection(event));
+        if let Err(mpsc::error::TrySendError::Full(_)) = full {
+            overflow.store(true, Ordering::Relaxed);
+        }
+    });
+    let task = Task {
+        peer,
+        info,
+        tracks,
+        shared,
+        reports,
+        report,
+        flooded: flooded.clone(),
+        began: Instant::now(),
+        media: Vec::new(),
+        connection: None,
+        connected: None,
+    };
+    runtime::spawn(task.run(inbox));
+    SessionHandle {
+        inbox: sender,
+        flooded,
+    }
+}
+
+struct Task {
+    peer: PeerId,
+    info: PeerInfo,
+    tracks: Vec<Track>,
+    shared: Arc<Shared>,
+    reports: mpsc::Sender<Report>,
+    report: webrtcbin::Report,
+    flooded: Arc<AtomicBool>,
+    began: Instant,
+    media: Vec<Medium>,
+    connection: Option<Arc<PeerConnection>>,
+    /// Since when media flows.
+    connected: Option<Instant>,
+}
+
+/// One of our media on its way to this peer.
+struct Medium {
+    lease: Lease,
+    feeder: Feeder,
+    estimate: Estimate,
+}
+
+impl Task {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
+        let reason = match self.offers().await {
+            Ok(tracks) => self.serve(tracks, &mut inbox).await,
+            Err(text) => {
+                self.send(Outgoing::Refuse {
+                    peer: self.peer.clone(),
+                    refusal: Refusal::Busy(text.clone()),
+                })
+                .await;
+                EndReason::Closed(text)
+            }
+        };
+        drop(inbox);
+        self.end(reason).await;
+    }
+
+    /// What our tracks can be sent as, once the stream has started. Tracks
+    /// that have no caps when the wait is over are left out.
+    async fn offers(&mut self) -> Result<Vec<TrackOffer>, String> {
+        let mut house = self.shared.house.clone();
+        let tracks = self.tracks.clone();
+        let started = async {
+            let playing = house.wait_for(Option::is_some).await.is_ok();
+            for track in tracks {
+                let _ = track.format().wait_for(Option::is_some).await;
+            }
+            playing
+        };
+        let _ = tokio::time::timeout(START_WAIT, started).await;
+        let formats: Vec<(Track, Format)> = self
+            .tracks
+            .drain(..)
+            .filter_map(|track| {
+                let format = *track.format().borrow();
+                format.map(|format| (track, format))
+            })
+            .collect();
+        if formats.is_empty() || self.shared.house.borrow().is_none() {
+            return Err("the stream has not started; try again in a moment".into());
+        }
+        let shared = self.shared.clone();
+        // The first offer of a process probes the encoders.
+        let offers = runtime::blocking(move || {
+            formats
+                .into_iter()
+                .map(|(track, format)| (track, format.offer(&shared.codecs)))
+                .unzip()
+        });
+        let (tracks, offers) = offers.await.ok_or("probing the encoders failed")?;
+        self.tracks = tracks;
+        Ok(offers)
+    }
+
+    fn config(&self, tracks: Vec<TrackOffer>) -> Config {
+        Config {
+            side: Side::Answerer { tracks },
+            trickle_out: self.shared.channel.trickle_out,
+            ice_servers: !self.shared.network.ice_servers.is_empty(),
+            ..Config::default()
+        }
+    }
+
+    /// The session's life, from its first note to its end.
+    async fn serve(
+        &mut self,
+        tracks: Vec<TrackOffer>,
+        inbox: &mut mpsc::Receiver<Event>,
+    ) -> EndReason {
+        let mut session = Session::new(self.config(tracks), self.began);
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            while let Some(action) = session.poll_action() {
+                if let Some(reason) = self.act(&mut session, action).await {
+                    return reason;
+                }
+            }
+            if self.flooded.swap(false, Ordering::Relaxed) {
+                session.close(EndReason::Misbehaved(
+                    "it sent more than we could take".into(),
+                ));
+                continue;
+            }
+            let timeout = session.poll_timeout().map(tokio::time::Instant::from_std);
+            tokio::select! {
+                event = inbox.recv() => match event {
+                    Some(event) => self.handle(&mut session, event),
+                    None => session.close(EndReason::Closed("the element is gone".into())),
+                },
+                () = sleep_until(timeout) => session.handle_timeout(Instant::now()),
+                _ = tick.tick() => self.check_network(&mut session).await,
+            }
+        }
+    }
+
+    fn handle(&mut self, session: &mut Session, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Message(message) => session.handle_message(now, message),
+            Event::Connection(event) => session.handle_connection(now, event),
+            Event::Close(reason) => session.close(reason),
+            Event::TrackChanged(track) => {
+                let stale = |m: &Medium| {
+                    m.lease.track().is(&track) && !still_gives(&track, m.lease.codec())
+                };
+                if self.media.iter().any(stale) {
+                    let text = "the stream has changed its format; join again".to_owned();
+                    session.close(EndReason::Closed(text));
+                }
+            }
+            Event::TrackGone(track) => {
+                let had_media = !self.media.is_empty();
+                self.media.retain(|m| !m.lease.track().is(&track));
+                if had_media && self.media.is_empty() {
+                    session.close(EndReason::Closed("the stream has ended".into()));
+                }
+            }
+            Event::EncodingFailed(track, codec, error) => {
+                let hit = |m: &Medium| m.lease.track().is(&track) && m.lease.codec() == codec;
+                if self.media.iter().any(hit) {
+                    session.close(EndReason::Failed(error));
+                }
+            }
+        }
+    }
+
+    /// Does what the session has decided. `Some` ends it.
+    async fn act(&mut self, session: &mut Session, action: Action) -> Option<EndReason> {
+        match action {
+            Action::Prepare(plan) => {
+                let result = self
+                    .prepare(*plan)
+                    .await
+                    .map(|()| ConnectionEvent::Prepared);
+                self.feed(session, result);
+            }
+            Action::SetRemote { offer, sdp } => {
+                let result = match &self.connection {
+                    Some(connection) => connection.set_remote(offer, &sdp).await,
+                    None => Err("no connection".into()),
+                };
+                self.feed(session, result.map(|()| ConnectionEvent::RemoteSet));
+            }
+            Action::CreateOffer | Action::CreateAnswer => {
+                let offer = action == Action::CreateOffer;
+                let result = match &self.connection {
+                    Some(connection) => connection.create(offer).await,
+                    None => Err("no connection".into()),
+                };
+                self.feed(session, result.map(ConnectionEvent::Created));
+            }
+            Action::SetLocal { offer, sdp } => {
+                let result = match &self.connection {
+                    Some(connection) => {
+                        connection.watch_transport(&self.report);
+                        connection.set_local(offer, &sdp).await
+                    }
+                    None => Err("no connection".into()),
+                };
+                self.feed(session, result.map(|()| ConnectionEvent::LocalSet));
+            }
+            Action::AddCandidate(candidate) => {
+                if let Some(connection) = self.connection.clone() {
+                    runtime::blocking(move || connection.add_candidate(&candidate)).await;
+                }
+            }
+            Action::Send(message) => {
+                let peer = self.peer.clone();
+                self.send(Outgoing::Message { peer, message }).await;
+            }
+            Action::Refuse(error) => {
+                let peer = self.peer.clone();
+                let refusal = match error {
+                    SdpError::Malformed(text) => Refusal::Malformed(text),
+                    SdpError::Incompatible(text) => Refusal::Incompatible(text),
+                };
+                self.send(Outgoing::Refuse { peer, refusal }).await;
+            }
+            Action::StartMedia => self.start_media(),
+            Action::End(reason) => return Some(reason),
+        }
+        None
+    }
+
+    fn feed(&self, session: &mut Session, result: Result<ConnectionEvent, String>) {
+        let event = result.unwrap_or_else(ConnectionEvent::Failed);
+        session.handle_connection(Instant::now(), event);
+    }
+
+    /// Builds the connection for the plan, while the encoders come up.
+    async fn prepare(&mut self, plan: OfferPlan) -> Result<(), String> {
+        let mut leases = Vec::new();
+        for media in &plan.media {
+            let track = self.tracks.get(media.track).ok_or("a plan for no track")?;
+            leases.push(self.lease(track.clone(), media.codec).await?);
+        }
+        let time = self
+            .shared
+            .house
+            .borrow()
+            .clone()
+            .ok_or("the pipeline is not playing")?;
+        let (shared, peer, report) = (self.shared.clone(), self.peer.clone(), self.report.clone());
+        let built = runtime::blocking(move || build(&shared, &peer, &time, &plan, &report));
+        let (connection, feeders) = built.await.ok_or("building the connection failed")??;
+        self.connection = Some(Arc::new(connection));
+        for (lease, feeder) in leases.into_iter().zip(feeders) {
+            lease.serve_keyframes(&feeder);
+            let estimate = Estimate::new(self.shared.limits);
+            self.media.push(Medium {
+                lease,
+                feeder,
+                estimate,
+            });
+        }
+        Ok(())
+    }
+
+    async fn lease(&self, track: Track, codec: Codec) -> Result<Lease, String> {
+        let (reply, lease) = oneshot::channel();
+        self.tell_host(Report::Lease(track, codec, reply)).await;
+        lease
+            .await
+            .map_err(|_| "the element is stopping".to_owned())?
+    }
+
+    fn start_media(&mut self) {
+        self.connected = Some(Instant::now());
+        for medium in &self.media {
+            medium.lease.join(&medium.feeder);
+        }
+        let added = Announcement::PeerAdded(self.peer.clone(), self.info.clone());
+        self.shared.announcer.announce(added);
+    }
+
+    /// Once a second: is it still there, and what does the network say?
+    async fn check_network(&mut self, session: &mut Session) {
+        let (Some(connection), Some(connected)) = (self.connection.clone(), self.connected) else {
+            return;
+        };
+        let now = Instant::now();
+        let silence = connection.silence(now);
+        if silence > SILENCE {
+            session.handle_connection(now, ConnectionEvent::Silent(silence));
+            return;
+        }
+        let Some(network) = runtime::blocking(move || connection.statistics()).await else {
+            return;
+        };
+        let report = network.to_report();
+        let mut lowest = self.shared.limits.max;
+        for medium in &mut self.media {
+            if medium.lease.codec().kind() == sigmund::sdp::Kind::Video {
+                lowest = medium.estimate.handle_report(now, report);
+                medium.lease.estimate(&medium.feeder, lowest);
+            }
+        }
+        let stats = PeerStats {
+            protocol: self.info.protocol.clone(),
+            codecs: self.media.iter().map(|m| m.lease.codec()).collect(),
+            joined_in: connected - self.began,
+            age: now - connected,
+            estimate: lowest,
+            network,
+        };
+        self.tell_host(Report::Stats(self.peer.clone(), Box::new(stats)))
+            .await;
+    }
+
+    async fn send(&self, note: Outgoing) {
+        self.tell_host(Report::Send(note)).await;
+    }
+
+    async fn tell_host(&self, report: Report) {
+        // The host outlives its sessions; it may be stopping.
+        let _ = self.reports.send(report).await;
+    }
+
+    /// Frees everything, and tells everybody.
+    async fn end(mut self, reason: EndReason) {
+        let was_connected = self.connected.is_some();
+        for medium in self.media.drain(..) {
+            medium.lease.leave(&medium.feeder);
+        }
+        self.send(Outgoing::End {
+            peer: self.peer.clone(),
+            reason: reason.to_string(),
+        })
+        .await;
+        if was_connected {
+            let removed = Announcement::PeerRemoved(self.peer.clone(), reason.to_string());
+            self.shared.announcer.announce(removed);
+        }
+        gst::info!(gst::CAT_RUST, "session {} ended: {reason}", self.peer);
+        if let Some(connection) = self.connection.take() {
+            let polite = was_connected && !matches!(reason, EndReason::Silent(_));
+            self.free(connection, polite).await;
+        }
+        self.tell_host(Report::Ended(self.peer.clone())).await;
+    }
+
+    async fn free(&self, connection: Arc<PeerConnection>, polite: bool) {
+        if polite {
+            let leaving = connection.clone();
+            runtime::blocking(move || leaving.say_goodbye()).await;
+            tokio::time::sleep(GOODBYE).await;
+        }
+        let element = self.shared.element.clone();
+        let stopped = runtime::blocking(move || {
+            if let Some(host) = element.upgrade() {
+                connection.stop(&host);
+            }
+        });
+        if tokio::time::timeout(TEARDOWN_DEADLINE, stopped)
+            .await
+            .is_err()
+        {
+            gst::error!(
+                gst::CAT_RUST,
+                "session {} does not stop; left behind",
+                self.peer
+            );
+        }
+    }
+}
+
+/// On the pool: builds the connection and its senders.
+fn build(
+    shared: &Shared,
+    peer: &PeerId,
+    time: &HouseTime,
+    plan: &OfferPlan,
+    report: &webrtcbin::Report,
+) -> Result<(PeerConnection, Vec<Feeder>), String> {
+    let host = shared.element.upgrade().ok_or("the element is gone")?;
+    let name = format!("peer-{peer}");
+    let identity = plan.identity.clone();
+    let mut connection =
+        PeerConnection::build(&name, &host, time, &shared.network, identity, report)?;
+    let feeders = plan
+        .media
+        .iter()
+        .enumerate()
+        .map(|(index, media)| connection.add_sender(index, media))
+        .collect::<Result<Vec<_>, _>>();
+    match feeders {
+        Ok(feeders) => {
+            (shared.on_connection)(peer, connection.element());
+            Ok((connection, feeders))
+        }
+        Err(error) => {
+            connection.stop(&host);
+            Err(error)
+        }
+    }
+}
+
+/// Can a viewer of `codec` go on with what the track gives now?
+fn still_gives(track: &Track, codec: Codec) -> bool {
+    match *track.format().borrow() {
+        Some(Format::Encoded(offer)) => offer.codec == codec,
+        Some(Format::Raw(_)) => true,
+        None => true,
+    }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

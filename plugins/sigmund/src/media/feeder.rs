@@ -1,0 +1,109 @@
+//! One viewer's way into one of its media: an `appsrc` in the viewer's bin.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use gst::prelude::*;
+use sigmund::fanout::ViewerId;
+use sigmund::sdp::Codec;
+
+/// Where the fan-out puts a viewer's frames. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Feeder {
+    id: ViewerId,
+    appsrc: gst_app::AppSrc,
+}
+
+/// Asks for a keyframe on behalf of a viewer. Never blocks.
+pub(crate) type RequestKeyframe = Arc<dyn Fn() + Send + Sync>;
+
+impl Feeder {
+    /// A new one, not yet in a bin.
+    pub(crate) fn new(name: &str, codec: Codec) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let appsrc = gst_app::AppSrc::builder()
+            .name(name)
+            .caps(&encoded_caps(codec))
+            .format(gst::Format::Time)
+            .is_live(true)
+            // The fan-out drops by whole groups of pictures long before this;
+            // this bound only holds what it cannot see.
+            .max_time(gst::ClockTime::from_seconds(4))
+            .leaky_type(gst_app::AppLeakyType::Upstream)
+            .build();
+        appsrc.set_max_bytes(0);
+        Self {
+            id: ViewerId(NEXT.fetch_add(1, Ordering::Relaxed)),
+            appsrc,
+        }
+    }
+
+    /// Its name within the fan-outs of this process.
+    pub(crate) fn id(&self) -> ViewerId {
+        self.id
+    }
+
+    /// The source element, to be linked to a payloader.
+    pub(crate) fn element(&self) -> &gst::Element {
+        self.appsrc.upcast_ref()
+    }
+
+    /// Calls `request` for every PLI or FIR of this viewer; all other events
+    /// from downstream (transport-wide feedback, SSRC collisions) end here:
+    /// they concern this viewer alone and mean nothing to a shared encoder.
+    pub(crate) fn on_keyframe_request(&self, request: RequestKeyframe) {
+        let Some(pad) = self.appsrc.static_pad("src") else {
+            return;
+        };
+        pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+            let Some(event) = info.event() else {
+                return gst::PadProbeReturn::Ok;
+            };
+            if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
+                request();
+                return gst::PadProbeReturn::Drop;
+            }
+            match event.type_() {
+                gst::EventType::CustomUpstream => gst::PadProbeReturn::Drop,
+                _ => gst::PadProbeReturn::Ok,
+            }
+        });
+    }
+
+    /// How much media waits here.
+    pub(crate) fn queued(&self) -> Duration {
+        Duration::from_nanos(self.appsrc.current_level_time().nseconds())
+    }
+
+    /// Hands a frame over; the payload is shared, only the metadata is ours.
+    pub(crate) fn push(&self, frame: &gst::Buffer, pts: Duration, discont: bool) {
+        let mut buffer = frame.copy();
+        let meta = buffer.make_mut();
+        meta.set_pts(gst::ClockTime::from_nseconds(pts.as_nanos() as u64));
+        meta.set_dts(gst::ClockTime::NONE);
+        if discont {
+            meta.set_flags(gst::BufferFlags::DISCONT);
+        } else {
+            meta.unset_flags(gst::BufferFlags::DISCONT);
+        }
+        // Flushing means that the viewer is leaving.
+        let _ = self.appsrc.push_buffer(buffer);
+    }
+}
+
+/// The caps of encoded frames between encoder and payloader.
+pub(crate) fn encoded_caps(codec: Codec) -> gst::Caps {
+    match codec {
+        Codec::H264 => gst::Caps::builder("video/x-h264")
+            .field("stream-format", "byte-stream")
+            .field("alignment", "au")
+            .build(),
+        Codec::Vp8 => gst::Caps::new_empty_simple("video/x-vp8"),
+        Codec::Opus => gst::Caps::builder("audio/x-opus")
+            .field("rate", 48_000i32)
+            .field("channels", 2i32)
+            .field("channel-mapping-family", 0i32)
+            .build(),
+    }
+}

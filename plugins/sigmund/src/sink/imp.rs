@@ -1,0 +1,408 @@
+//! The virtual methods of `rtcsink`.
+//!
+//! Locks: `settings`, then `state`; see the crate's documentation.
+
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use sigmund::signaller::Registry;
+use tokio::sync::watch;
+
+use super::pad::RtcSinkPad;
+use super::settings::{self, Plan, Settings};
+use super::signals;
+use crate::driver::{Announcer, Host, HostConfig, Snapshot};
+use crate::isolate::{HouseTime, IsolatedBin};
+use crate::media::{Track, encoders};
+use crate::runtime;
+
+pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "rtcsink",
+        gst::DebugColorFlags::empty(),
+        Some("Sigmund: publishes to WebRTC viewers"),
+    )
+});
+
+/// Raw formats that our encoders take without conversion, then all others.
+const VIDEO_CAPS: &str = "video/x-raw, format={I420, NV12}; video/x-raw(ANY); \
+    video/x-h264; video/x-vp8";
+const AUDIO_CAPS: &str = "audio/x-raw, rate=48000; audio/x-raw; \
+    audio/x-opus, channel-mapping-family=0";
+
+#[derive(Debug, Default)]
+pub struct RtcSink {
+    settings: Mutex<Settings>,
+    state: Mutex<State>,
+    house: HouseClock,
+}
+
+/// What streaming has made.
+#[derive(Debug, Default)]
+struct State {
+    tracks: Vec<(RtcSinkPad, Track)>,
+    /// Pads requested so far, for their names.
+    requested: u32,
+    host: Option<Host>,
+}
+
+#[derive(Debug)]
+struct HouseClock(watch::Sender<Option<HouseTime>>);
+
+impl Default for HouseClock {
+    fn default() -> Self {
+        Self(watch::Sender::new(None))
+    }
+}
+
+impl RtcSink {
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// NULL → READY: everything that can be wrong without opening a port.
+    fn prepare(&self) -> Result<(), gst::ErrorMessage> {
+        let plan = self.plan()?;
+        Registry::builtin()
+            .open(&plan.uri, &plan.options)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ["{e}"]))?;
+        // Probing encoders takes a moment: done before the first viewer comes.
+        runtime::detach(move || {
+            for codec in plan.codecs {
+                encoders::can_encode(codec);
+            }
+            crate::webrtcbin::warm_up();
+        });
+        Ok(())
+    }
+
+    fn plan(&self) -> Result<Plan, gst::ErrorMessage> {
+        let name = self.obj().name();
+        let settings = self.settings().clone();
+        settings
+            .plan(&name)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ["{e}"]))
+    }
+
+    /// READY → PAUSED: opens signalling.
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let plan = self.plan()?;
+        let failed =
+            |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ["{e}"]);
+        let signaller = Registry::builtin()
+            .open(&plan.uri, &plan.options)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ["{e}"]))?;
+        let announcer = Announcer::start(self.obj().upcast_ref()).map_err(|e| failed(&e))?;
+        let (encoder, connection) = (self.obj().downgrade(), self.obj().downgrade());
+        let config = HostConfig {
+            element: self.obj().clone().upcast::<gst::Bin>().downgrade(),
+            signaller,
+            house: self.house.0.subscribe(),
+            codecs: plan.codecs,
+            limits: plan.limits,
+            max_peers: plan.max_peers,
+            network: plan.network,
+            announcer,
+            on_encoder: Arc::new(move |element, pad, codec| {
+                if let Some(sink) = encoder.upgrade() {
+                    let codec = codec.encoding_name();
+                    sink.emit_by_name::<()>("encoder-setup", &[element, &pad, &codec]);
+                }
+            }),
+            on_connection: Arc::new(move |peer, webrtcbin| {
+                if let Some(sink) = connection.upgrade() {
+                    sink.emit_by_name::<()>("webrtcbin-ready", &[&peer.as_str(), webrtcbin]);
+                }
+            }),
+        };
+        let host = runtime::wait_for(Host::start(config))
+            .ok_or_else(|| failed(&"the task of the element died"))?
+            .map_err(|e| failed(&e))?;
+        let address = host.address().map(str::to_owned);
+        let mut state = self.state();
+        for (pad, track) in &state.tracks {
+            host.add_track(track.clone(), pad.encoder_settings());
+        }
+        state.host = Some(host);
+        drop(state);
+        if let Some(address) = address {
+            self.announce_address(&address);
+        }
+        Ok(())
+    }
+
+    /// gst-launch prints info messages as they are.
+    fn announce_address(&self, address: &str) {
+        let obj = self.obj();
+        obj.notify("address");
+        let structure = gst::Structure::builder("sigmund-address")
+            .field("address", address)
+            .build();
+        let message = gst::message::Element::builder(structure).src(&*obj).build();
+        // Fails only without a bus, when nobody listens.
+        let _ = obj.post_message(message);
+        gst::element_info!(obj, gst::ResourceError::Busy, ["Watch at {address}"]);
+    }
+
+    /// PAUSED → PLAYING, the first time: fixes the time of the house.
+    fn set_clock_of_house(&self) {
+        let obj = self.obj();
+        if let (Some(clock), Some(base)) = (obj.clock(), obj.base_time()) {
+            self.house.0.send_if_modified(|house| {
+                let first = house.is_none();
+                if first {
+                    *house = Some(HouseTime { clock, base });
+                }
+                first
+            });
+        }
+    }
+
+    /// PAUSED → READY: ends all sessions and waits until they are gone.
+    fn stop(&self) {
+        let host = self.state().host.take();
+        if let Some(host) = host {
+            runtime::wait_for(host.stop());
+        }
+        self.house.0.send_replace(None);
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for RtcSink {
+    const NAME: &'static str = "SigmundRtcSink";
+    type Type = super::RtcSink;
+    type ParentType = gst::Bin;
+}
+
+impl ObjectImpl for RtcSink {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut specs: Vec<_> = settings::properties()
+                .iter()
+                .map(|p| p.spec().clone())
+                .collect();
+            specs.push(
+                glib::ParamSpecString::builder("address")
+                    .blurb("Where to watch, once the element is at least PAUSED")
+                    .read_only()
+                    .build(),
+            );
+            specs.push(
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .blurb(
+                        "The sessions, a sub-structure each (bitrates in bit/s, loss 0 to 1, \
+                         round trip in ms), as of the last second",
+                    )
+                    .read_only()
+                    .build(),
+            );
+            specs
+        });
+        &SPECS
+    }
+
+    fn set_property(&self, id: usize, value: &glib::Value, _spec: &glib::ParamSpec) {
+        if let Some(property) = settings::properties().get(id - 1) {
+            property.set(&mut self.settings(), value);
+        }
+    }
+
+    fn property(&self, id: usize, spec: &glib::ParamSpec) -> glib::Value {
+        match spec.name() {
+            "address" => {
+                let state = self.state();
+                state.host.as_ref().and_then(Host::address).to_value()
+            }
+            "stats" => {
+                let snapshot = self.state().host.as_ref().map(Host::snapshot);
+                snapshot
+                    .unwrap_or_else(Snapshot::default)
+                    .to_structure()
+                    .to_value()
+            }
+            _ => settings::properties()
+                .get(id - 1)
+                .map(|property| property.get(&self.settings()))
+                .unwrap_or_else(|| glib::Value::from_type(spec.value_type())),
+        }
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        signals::all()
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        obj.set_element_flags(gst::ElementFlags::SINK);
+        // Children set and clear it as they come and go.
+        obj.set_suppressed_flags(gst::ElementFlags::SOURCE);
+    }
+}
+
+impl GstObjectImpl for RtcSink {}
+
+impl ElementImpl for RtcSink {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "WebRTC publisher",
+                "Sink/Network/WebRTC",
+                "Publishes audio and video to any number of WebRTC viewers (browsers, WHEP), \
+                 encoding once for all",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            [("video_%u", VIDEO_CAPS), ("audio_%u", AUDIO_CAPS)]
+                .into_iter()
+                .filter_map(|(name, caps)| {
+                    let caps = caps.parse::<gst::Caps>().ok()?;
+                    gst::PadTemplate::with_gtype(
+                        name,
+                        gst::PadDirection::Sink,
+                        gst::PadPresence::Request,
+                        &caps,
+                        RtcSinkPad::static_type(),
+                    )
+                    .ok()
+                })
+                .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn request_new_pad(
+        &self,
+        template: &gst::PadTemplate,
+        name: Option<&str>,
+        _caps: Option<&gst::Caps>,
+    ) -> Option<gst::Pad> {
+        let prefix = template.name_template().trim_end_matches("_%u");
+        let name = match name {
+            Some(name) => name.to_owned(),
+            None => {
+                let mut state = self.state();
+                state.requested += 1;
+                format!("{prefix}_{}", state.requested - 1)
+            }
+        };
+        let obj = self.obj();
+        let track = Track::new(&name, template.caps(), self.house.0.subscribe());
+        obj.add(track.element()).ok()?;
+        let target = track.element().static_pad("sink")?;
+        let pad = gst::PadBuilder::<RtcSinkPad>::from_template(template)
+            .name(&name)
+            .build();
+        pad.set_target(Some(&target)).ok()?;
+        pad.set_active(true).ok()?;
+        track.element().sync_state_with_parent().ok()?;
+        obj.add_pad(&pad).ok()?;
+        let mut state = self.state();
+        state.tracks.push((pad.clone(), track.clone()));
+        if let Some(host) = &state.host {
+            host.add_track(track, pad.encoder_settings());
+        }
+        drop(state);
+        obj.child_added(&pad, &name);
+        Some(pad.upcast())
+    }
+
+    fn release_pad(&self, pad: &gst::Pad) {
+        let mut state = self.state();
+        let Some(index) = state
+            .tracks
+            .iter()
+            .position(|(p, _)| p.upcast_ref::<gst::Pad>() == pad)
+        else {
+            return;
+        };
+        let (ghost, track) = state.tracks.swap_remove(index);
+        if let Some(host) = &state.host {
+            host.remove_track(track.clone());
+        }
+        drop(state);
+        let obj = self.obj();
+        obj.child_removed(&ghost, &ghost.name());
+        let _ = ghost.set_active(false);
+        let _ = ghost.set_target(None::<&gst::Pad>);
+        let _ = obj.remove_pad(&ghost);
+        let element = track.element();
+        element.set_locked_state(true);
+        let _ = element.set_state(gst::State::Null);
+        let _ = obj.remove(element);
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        let prepared = match transition {
+            gst::StateChange::NullToReady => self.prepare(),
+            gst::StateChange::ReadyToPaused => self.start(),
+            gst::StateChange::PausedToPlaying => {
+                self.set_clock_of_house();
+                Ok(())
+            }
+            gst::StateChange::PausedToReady => {
+                self.stop();
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        if let Err(message) = prepared {
+            gst::error!(CAT, imp = self, "{message:?}");
+            self.obj().post_error_message(message);
+            return Err(gst::StateChangeError);
+        }
+        let result = self.parent_change_state(transition);
+        if result.is_err() && transition == gst::StateChange::ReadyToPaused {
+            self.stop();
+        }
+        result
+    }
+}
+
+impl BinImpl for RtcSink {
+    /// Peers and encodings are nobody else's business: what they do not keep
+    /// to themselves (their own state changes) ends here, but for the wish of
+    /// a hardware encoder to know its display.
+    fn handle_message(&self, message: gst::Message) {
+        let isolated = message.src().is_some_and(|src| src.is::<IsolatedBin>());
+        let context = matches!(
+            message.type_(),
+            gst::MessageType::NeedContext | gst::MessageType::HaveContext
+        );
+        if !isolated || context {
+            self.parent_handle_message(message);
+        }
+    }
+}
+
+impl ChildProxyImpl for RtcSink {
+    fn children_count(&self) -> u32 {
+        self.state().tracks.len() as u32
+    }
+
+    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
+        let state = self.state();
+        let (pad, _) = state.tracks.iter().find(|(pad, _)| pad.name() == name)?;
+        Some(pad.clone().upcast())
+    }
+
+    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
+        let state = self.state();
+        let (pad, _) = state.tracks.get(index as usize)?;
+        Some(pad.clone().upcast())
+    }
+}

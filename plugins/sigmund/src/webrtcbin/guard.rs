@@ -1,0 +1,147 @@
+//! Identity before media: the far side's certificate is checked inside the
+//! DTLS handshake, against what its description announced.
+//!
+//! webrtcbin up to 1.28.4 accepts any certificate, later ones still send to an
+//! impostor. `notify::peer-pem` of `dtlssrtpdec` runs synchronously in the
+//! handshake, before keys exist and before our next flight leaves. A mismatch
+//! shuts both directions there and then; the owner tears the peer down later.
+//!
+//! In that callback the DTLS connection's mutex is held: nothing is read there
+//! but the certificate, nothing set, nothing waited for.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use sigmund::sdp::Identity;
+use sigmund::session::ConnectionEvent;
+
+use super::Report;
+
+/// What the callbacks decide from: an immutable snapshot, and the doors.
+pub(super) struct Guard {
+    identity: Identity,
+    /// The two pads that all packets pass: `dtlssrtpdec` in, `nicesink` out.
+    doors: Mutex<Vec<gst::Pad>>,
+    /// The sink pad of `dtlsenc`, where EOS makes DTLS say good-bye.
+    farewell: Mutex<Option<gst::Pad>>,
+    /// When the last packet came in, in ms since `created`.
+    heard: AtomicU64,
+    created: Instant,
+    report: Report,
+}
+
+/// Watches `webrtcbin` from its first element on.
+pub(super) fn attach(webrtcbin: &gst::Element, identity: Identity, report: Report) -> Arc<Guard> {
+    let guard = Arc::new(Guard {
+        identity,
+        doors: Mutex::default(),
+        farewell: Mutex::default(),
+        heard: AtomicU64::new(0),
+        created: Instant::now(),
+        report,
+    });
+    let weak = Arc::downgrade(&guard);
+    webrtcbin.connect("deep-element-added", false, move |args| {
+        let element = args.get(2)?.get::<gst::Element>().ok()?;
+        let guard = weak.upgrade()?;
+        guard.element_added(&element);
+        None
+    });
+    guard
+}
+
+impl Guard {
+    /// May run under PC_LOCK: touches only the new element.
+    fn element_added(self: &Arc<Self>, element: &gst::Element) {
+        let factory = element.factory().map(|f| f.name());
+        match factory.as_deref() {
+            Some("dtlssrtpdec") => self.watch_certificate(element),
+            Some("nicesink") => self.add_door(element),
+            Some("dtlsenc") => {
+                let pad = element.static_pad("sink");
+                *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = pad;
+            }
+            // It would wait for the running time of each buffer plus the whole
+            // latency of the host; the clock was met at our sink pad.
+            Some("clocksync") => element.set_property("sync", false),
+            _ => (),
+        }
+    }
+
+    fn watch_certificate(self: &Arc<Self>, dtlssrtpdec: &gst::Element) {
+        self.add_door(dtlssrtpdec);
+        let weak = Arc::downgrade(self);
+        dtlssrtpdec.connect_notify(Some("peer-pem"), move |dtlssrtpdec, _| {
+            let Some(pem) = dtlssrtpdec.property::<Option<String>>("peer-pem") else {
+                return;
+            };
+            if let Some(guard) = weak.upgrade() {
+                guard.check(&pem);
+            }
+        });
+        let weak = Arc::downgrade(self);
+        if let Some(pad) = dtlssrtpdec.static_pad("sink") {
+            let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+            pad.add_probe(mask, move |_, _| {
+                if let Some(guard) = weak.upgrade() {
+                    let now = guard.created.elapsed().as_millis() as u64;
+                    guard.heard.store(now, Ordering::Relaxed);
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+    }
+
+    fn add_door(&self, element: &gst::Element) {
+        if let Some(pad) = element.static_pad("sink") {
+            let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+            doors.push(pad);
+        }
+    }
+
+    fn check(&self, pem: &str) {
+        let proven = CertificateDer::from_pem_slice(pem.as_bytes())
+            .is_ok_and(|der: CertificateDer<'_>| self.identity.matches(der.as_ref()));
+        if proven {
+            (self.report)(ConnectionEvent::IdentityProven);
+        } else {
+            self.shut();
+            (self.report)(ConnectionEvent::IdentityMismatch);
+        }
+    }
+
+    /// No packet passes any more, in or out.
+    fn shut(&self) {
+        let doors = self
+            .doors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for pad in doors {
+            let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+            pad.add_probe(mask, |_, _| gst::PadProbeReturn::Drop);
+        }
+    }
+
+    /// How long no packet has come in.
+    pub(super) fn silence(&self, now: Instant) -> Duration {
+        let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
+        now.saturating_duration_since(self.created + heard)
+    }
+
+    /// Makes DTLS send close_notify: webrtcbin itself leaves without a word.
+    pub(super) fn say_goodbye(&self) {
+        let pad = self
+            .farewell
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(pad) = pad {
+            pad.send_event(gst::event::Eos::new());
+        }
+    }
+}

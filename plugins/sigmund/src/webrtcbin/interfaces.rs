@@ -1,0 +1,102 @@
+//! What webrtcbin may use of the host's network, and what it tells of it.
+
+use std::net::IpAddr;
+
+use gst::prelude::*;
+use sigmund::address::IceScheme;
+
+use super::Network;
+
+/// Prepares the ICE agent. Before the first description is set.
+///
+/// - UPnP off: on by default, it multicasts on the LAN, asks the router for
+///   port mappings, and costs a thread, 11 descriptors and 200 ms a peer.
+/// - ICE-TCP off: it triples the candidates.
+/// - Local addresses are named one by one: libnice would take link-local IPv6
+///   and leave out loopback even where there is nothing else.
+pub(super) fn configure(webrtcbin: &gst::Element, network: &Network) -> Result<(), String> {
+    let ice = webrtcbin.property::<gst::Object>("ice-agent");
+    ice.set_property("ice-tcp", false);
+    if ice.find_property("agent").is_some() {
+        let agent = ice.property::<glib::Object>("agent");
+        agent.set_property("upnp", false);
+        // Without it libnice never notices that the path is dead.
+        agent.set_property("keepalive-conncheck", true);
+    }
+    if let Some((min, max)) = network.port_range {
+        ice.set_property("min-rtp-port", u32::from(min));
+        ice.set_property("max-rtp-port", u32::from(max));
+    }
+    for address in local_addresses() {
+        ice.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]);
+    }
+    if network.relay_only {
+        webrtcbin.set_property_from_str("ice-transport-policy", "relay");
+    }
+    let stun = network
+        .ice_servers
+        .iter()
+        .find(|s| s.scheme == IceScheme::Stun);
+    if let Some(server) = stun {
+        webrtcbin.set_property("stun-server", server.to_gstreamer_uri());
+    }
+    Ok(())
+}
+
+/// Sets an own CNAME: the default one is `user…@HOSTNAME`.
+pub(super) fn hide_host_name(webrtcbin: &gst::Element) {
+    let rtpbin = webrtcbin
+        .downcast_ref::<gst::Bin>()
+        .and_then(|bin| bin.by_name("rtpbin"));
+    if let Some(rtpbin) = rtpbin {
+        let cname = format!("{:08x}{:08x}", crate::random(), crate::random());
+        let sdes = gst::Structure::builder("application/x-rtp-source-sdes")
+            .field("cname", cname)
+            .build();
+        rtpbin.set_property("sdes", sdes);
+    }
+}
+
+/// The addresses to gather host candidates on: all that can be routed to, or
+/// loopback where there is nothing else (sandboxes, CI).
+fn local_addresses() -> Vec<IpAddr> {
+    let all: Vec<IpAddr> = if_addrs::get_if_addrs()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|interface| interface.ip())
+        .collect();
+    let routable: Vec<IpAddr> = all.iter().copied().filter(|a| is_routable(*a)).collect();
+    if routable.is_empty() {
+        return all.into_iter().filter(IpAddr::is_loopback).collect();
+    }
+    routable
+}
+
+fn is_routable(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local() && !v4.is_unspecified(),
+        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_unspecified(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_local_and_loopback_are_not_routable() {
+        for (text, routable) in [
+            ("127.0.0.1", false),
+            ("169.254.7.7", false),
+            ("::1", false),
+            ("fe80::1", false),
+            ("192.168.1.7", true),
+            ("10.77.0.1", true),
+            ("2001:db8::1", true),
+            ("fd00::7", true),
+        ] {
+            let address: IpAddr = text.parse().unwrap();
+            assert_eq!(is_routable(address), routable, "{text}");
+        }
+    }
+}

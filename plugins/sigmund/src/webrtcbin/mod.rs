@@ -1,0 +1,225 @@
+//! The only folder that knows webrtcbin: a typed, asynchronous handle on it.
+//!
+//! Its callbacks run on webrtcbin's threads, several of them under its own
+//! lock (PC_LOCK): they only hand an event to the owner, or decide from an
+//! immutable snapshot (the [`guard`]). Quirks are named where they are met,
+//! each with the GStreamer version that has it.
+
+mod guard;
+mod interfaces;
+mod promise;
+mod sender;
+mod statistics;
+mod watch;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use gst_webrtc::{WebRTCDTLSTransport, WebRTCRTPTransceiver, WebRTCSDPType};
+use sigmund::address::{IceScheme, IceServer};
+use sigmund::sdp::{Identity, MediaPlan};
+use sigmund::session::ConnectionEvent;
+
+use crate::isolate::{HouseTime, IsolatedBin};
+use crate::media::Feeder;
+use guard::Guard;
+
+pub(crate) use statistics::NetworkReport;
+
+/// Tells the owner what happened. Never blocks; called from any thread.
+pub(crate) type Report = Arc<dyn Fn(ConnectionEvent) + Send + Sync>;
+
+/// What a connection is told about the network; from the element's properties.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Network {
+    /// STUN and TURN servers.
+    pub(crate) ice_servers: Vec<IceServer>,
+    /// Use relayed candidates only.
+    pub(crate) relay_only: bool,
+    /// UDP ports to use, `None` for any.
+    pub(crate) port_range: Option<(u16, u16)>,
+}
+
+/// One webrtcbin with its senders, in a bin of its own inside the element.
+///
+/// All methods that are not `async` may block: they belong on the pool.
+pub(crate) struct PeerConnection {
+    bin: IsolatedBin,
+    webrtcbin: gst::Element,
+    guard: Arc<Guard>,
+    transceivers: Vec<WebRTCRTPTransceiver>,
+}
+
+impl PeerConnection {
+    /// Builds one and starts it in `host`. Nothing is negotiated yet.
+    pub(crate) fn build(
+        name: &str,
+        host: &gst::Bin,
+        time: &HouseTime,
+        network: &Network,
+        identity: Identity,
+        report: &Report,
+    ) -> Result<Self, String> {
+        let failed = report.clone();
+        let bin = IsolatedBin::new(
+            name,
+            Arc::new(move |text| failed(ConnectionEvent::Failed(text))),
+        );
+        let webrtcbin = gst::ElementFactory::make("webrtcbin")
+            .name(format!("{name}-webrtcbin"))
+            .property_from_str("bundle-policy", "max-bundle")
+            .build()
+            .map_err(
+                |_| "webrtcbin is missing; install gstreamer1.0-plugins-bad and gstreamer1.0-nice",
+            )?;
+        let guard = guard::attach(&webrtcbin, identity, report.clone());
+        interfaces::configure(&webrtcbin, network)?;
+        watch::attach(&webrtcbin, report);
+        bin.add(&webrtcbin).map_err(|e| e.to_string())?;
+        let mut connection = Self {
+            bin,
+            webrtcbin,
+            guard,
+            transceivers: Vec::new(),
+        };
+        if let Err(error) = connection.start(host, time, network) {
+            connection.stop(host);
+            return Err(error);
+        }
+        Ok(connection)
+    }
+
+    fn start(
+        &mut self,
+        host: &gst::Bin,
+        time: &HouseTime,
+        network: &Network,
+    ) -> Result<(), String> {
+        self.bin.start_in(host, time)?;
+        interfaces::hide_host_name(&self.webrtcbin);
+        for server in network
+            .ice_servers
+            .iter()
+            .filter(|s| s.scheme != IceScheme::Stun)
+        {
+            let uri = server.to_gstreamer_uri();
+            if !self
+                .webrtcbin
+                .emit_by_name::<bool>("add-turn-server", &[&uri])
+            {
+                return Err(format!(
+                    "webrtcbin does not take the TURN server {server:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The webrtcbin itself, for `webrtcbin-ready`.
+    pub(crate) fn element(&self) -> &gst::Element {
+        &self.webrtcbin
+    }
+
+    /// Adds a sender for m-line `index` of the narrowed offer.
+    pub(crate) fn add_sender(&mut self, index: usize, plan: &MediaPlan) -> Result<Feeder, String> {
+        let (transceiver, feeder) = sender::add(&self.bin, &self.webrtcbin, index, plan)?;
+        self.transceivers.push(transceiver);
+        Ok(feeder)
+    }
+
+    /// Follows the DTLS transport; to be called between making and setting the
+    /// local description, when the transport exists and is still idle.
+    pub(crate) fn watch_transport(&self, report: &Report) {
+        let transport = self.transceivers.first().and_then(|transceiver| {
+            // Read through `property`: 1.22 hands the object out floating, and
+            // a plain reference is the safe way to hold it.
+            let sender = transceiver.property::<Option<glib::Object>>("sender")?;
+            sender.property::<Option<WebRTCDTLSTransport>>("transport")
+        });
+        if let Some(transport) = transport {
+            watch::follow_dtls(&transport, report);
+        }
+    }
+
+    /// Emits an action that replies through a promise, on the pool.
+    fn description(offer: bool, sdp: &str) -> Result<gst_webrtc::WebRTCSessionDescription, String> {
+        let message = gst_sdp::SDPMessage::parse_buffer(sdp.as_bytes())
+            .map_err(|_| "the description cannot be parsed".to_string())?;
+        let kind = if offer {
+            WebRTCSDPType::Offer
+        } else {
+            WebRTCSDPType::Answer
+        };
+        Ok(gst_webrtc::WebRTCSessionDescription::new(kind, message))
+    }
+
+    /// Sets the remote description.
+    pub(crate) fn set_remote(
+        &self,
+        offer: bool,
+        sdp: &str,
+    ) -> impl Future<Output = Result<(), String>> + use<> {
+        let description = Self::description(offer, sdp);
+        let webrtcbin = self.webrtcbin.clone();
+        async move { promise::set(webrtcbin, "set-remote-description", description?).await }
+    }
+
+    /// Sets the local description.
+    pub(crate) fn set_local(
+        &self,
+        offer: bool,
+        sdp: &str,
+    ) -> impl Future<Output = Result<(), String>> + use<> {
+        let description = Self::description(offer, sdp);
+        let webrtcbin = self.webrtcbin.clone();
+        async move { promise::set(webrtcbin, "set-local-description", description?).await }
+    }
+
+    /// Makes an offer or an answer.
+    pub(crate) fn create(
+        &self,
+        offer: bool,
+    ) -> impl Future<Output = Result<String, String>> + use<> {
+        promise::create(self.webrtcbin.clone(), offer)
+    }
+
+    /// Hands a checked remote candidate to ICE. All media are bundled, so it
+    /// belongs to the first m-line; webrtcbin parks any other for ever.
+    pub(crate) fn add_candidate(&self, candidate: &str) {
+        self.webrtcbin
+            .emit_by_name::<()>("add-ice-candidate", &[&0u32, &candidate]);
+    }
+
+    /// How long nothing has been heard from the far side.
+    pub(crate) fn silence(&self, now: Instant) -> Duration {
+        self.guard.silence(now)
+    }
+
+    /// What the network and the far side report of our senders.
+    pub(crate) fn statistics(&self) -> NetworkReport {
+        statistics::read(&self.webrtcbin)
+    }
+
+    /// Says good-bye: DTLS close_notify goes out, so the far side need not
+    /// wait for a time-out. The caller gives it a moment before [`stop`](Self::stop).
+    pub(crate) fn say_goodbye(&self) {
+        self.guard.say_goodbye();
+    }
+
+    /// Frees everything, in the order that does not hang on 1.22: webrtcbin
+    /// first, whose sink pads may hold a parked push, then what feeds it.
+    pub(crate) fn stop(&self, host: &gst::Bin) {
+        self.webrtcbin.set_locked_state(true);
+        let _ = self.webrtcbin.set_state(gst::State::Null);
+        self.bin.stop_in(host);
+    }
+}
+
+/// Loads webrtcbin and its plugins, and makes the DTLS certificate that all
+/// connections of the process share, so that the first viewer need not wait.
+pub(crate) fn warm_up() {
+    let _ = gst::ElementFactory::make("webrtcbin").build();
+    // The certificate is made with the first DTLS element.
+    let _ = gst::ElementFactory::make("dtlssrtpdec").build();
+}

@@ -1,0 +1,74 @@
+//! One outgoing medium: `appsrc ! payloader ! webrtcbin.sink_N`.
+
+use gst::prelude::*;
+use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
+use sigmund::sdp::MediaPlan;
+
+use crate::isolate::IsolatedBin;
+use crate::media::{Feeder, payload};
+
+/// Adds the sender for m-line `index` of the description that webrtcbin sees.
+pub(super) fn add(
+    bin: &IsolatedBin,
+    webrtcbin: &gst::Element,
+    index: usize,
+    plan: &MediaPlan,
+) -> Result<(WebRTCRTPTransceiver, Feeder), String> {
+    let ssrc = crate::random();
+    let caps = payload::frozen_caps(plan, ssrc);
+    let pad = request_pad(webrtcbin, index, &caps)?;
+    let transceiver = pad.property::<WebRTCRTPTransceiver>("transceiver");
+    transceiver.set_direction(WebRTCRTPTransceiverDirection::Sendonly);
+    // The answer's codec comes from these caps; they need no data to flow.
+    transceiver.set_property("codec-preferences", &caps);
+    // Both keep `nack` and RTX in the answer, which is lost otherwise.
+    transceiver.set_property("do-nack", plan.nack);
+
+    let feeder = Feeder::new(&format!("feed{index}"), plan.codec);
+    let payloader = payload::payloader(plan, ssrc)?;
+    bin.add_many([feeder.element(), &payloader])
+        .map_err(|e| e.to_string())?;
+    feeder
+        .element()
+        .link(&payloader)
+        .map_err(|e| e.to_string())?;
+    let src = payloader
+        .static_pad("src")
+        .ok_or("a payloader without src pad")?;
+    freeze_caps(&src, caps);
+    src.link(&pad)
+        .map_err(|e| format!("webrtcbin does not take the payloader: {e}"))?;
+    for element in [&payloader, feeder.element()] {
+        element
+            .sync_state_with_parent()
+            .map_err(|e| format!("{}: {e}", element.name()))?;
+    }
+    Ok((transceiver, feeder))
+}
+
+fn request_pad(
+    webrtcbin: &gst::Element,
+    index: usize,
+    caps: &gst::Caps,
+) -> Result<gst::Pad, String> {
+    let template = webrtcbin
+        .pad_template("sink_%u")
+        .ok_or("webrtcbin without sink pad template")?;
+    webrtcbin
+        .request_pad(&template, Some(&format!("sink_{index}")), Some(caps))
+        .ok_or_else(|| format!("webrtcbin gives no sink pad {index}"))
+}
+
+/// Replaces the payloader's caps by those that were negotiated: a change of
+/// profile, size or parameter sets goes in band and is no reason to negotiate.
+fn freeze_caps(src: &gst::Pad, caps: gst::Caps) {
+    src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && event.type_() == gst::EventType::Caps
+        {
+            let seqnum = event.seqnum();
+            *event = gst::event::Caps::builder(&caps).seqnum(seqnum).build();
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
