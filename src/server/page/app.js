@@ -122,6 +122,9 @@ function renderStage(state, stream, problem) {
   $('welcome').hidden = state !== 'idle' || Boolean(problem);
   $('spinner').hidden = state !== 'connecting';
   $('connecting').textContent = `Connecting to “${stream}”`;
+  const before = player.before?.explain();
+  $('before').textContent = before ? `Last try: ${before.title}. ${before.text}` : '';
+  $('welcome-text').textContent = list.streams?.length ? 'Choose a stream to watch' : 'Waiting for a stream';
   $('start').hidden = !blocked;
   $('unmute').hidden = !playing || !hasSound || !video.muted || blocked;
   $('stalled').hidden = !player.stalled;

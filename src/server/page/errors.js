@@ -11,7 +11,7 @@ export class Problem extends Error {
     Object.assign(this, { cause, ...more });
   }
 
-  /** When trying again may help: 'later', 'listed' (once the stream is listed), or never. */
+  /** When trying again may help: 'soon', 'later', 'listed' (once the stream is listed), or never. */
   get retry() {
     return CAUSES[this.cause].retry;
   }
@@ -78,17 +78,17 @@ const CAUSES = {
   lost: {
     title: 'The connection was lost',
     text: 'Media stopped arriving. This page connects again by itself.',
-    retry: 'later',
+    retry: 'soon',
   },
   silent: {
     title: 'Connected, but there is no picture',
     text: 'No video has arrived for {seconds} s. The source may be paused or stalled; look at the sender’s messages.',
-    retry: 'later',
+    retry: 'soon',
   },
   undecodable: {
     title: 'Video arrives, but cannot be shown',
     text: 'Data has been arriving for {seconds} s, but the browser got no picture out of it: it waits for a keyframe, or it cannot decode this stream.',
-    retry: 'later',
+    retry: 'soon',
   },
   ended: {
     title: '“{stream}” has ended',

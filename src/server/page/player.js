@@ -8,6 +8,8 @@ import { StatsReader } from './stats.js';
 import { WhepSession } from './whep.js';
 
 const BACKOFF_MS = [250, 500, 1000, 2000, 4000];
+// Where "later" enters that row.
+const LATER = 3;
 // No path found, or no picture after the path was found, within these.
 const CONNECT_MS = 12000;
 const SILENT_S = 6;
@@ -35,6 +37,8 @@ export class Player extends EventTarget {
   session = null;
   /** @type {Problem | null} why the state is `failed` */
   problem = null;
+  /** @type {Problem | null} why the last try failed, until one succeeds */
+  before = null;
   /** Milliseconds from asking for the stream to its first frame. */
   ttff = null;
   /** The latest reading of `StatsReader`. */
@@ -59,6 +63,7 @@ export class Player extends EventTarget {
     this.stream = stream;
     this.#retries = 0;
     this.#played = false;
+    this.before = null;
     this.#connect();
   }
 
@@ -163,6 +168,7 @@ export class Player extends EventTarget {
   #playing() {
     this.#retries = 0;
     this.#played = true;
+    this.before = null;
     this.#become('playing');
     this.#prepare();
   }
@@ -203,10 +209,12 @@ export class Player extends EventTarget {
     problem.stream = this.stream;
     this.#leave();
     this.problem = problem;
+    this.before = problem;
     this.#become('failed');
     this.#prepare();
-    if (problem.retry !== 'later') return;
-    const wait = BACKOFF_MS[Math.min(this.#retries, BACKOFF_MS.length - 1)];
+    if (!problem.retry || problem.retry === 'listed') return;
+    const step = this.#retries + (problem.retry === 'later' ? LATER : 0);
+    const wait = BACKOFF_MS[Math.min(step, BACKOFF_MS.length - 1)];
     this.#retries += 1;
     // Spread the viewers of a server that has just come back.
     this.#timer = setTimeout(() => this.retry(), wait * (1 + Math.random() / 2));
