@@ -1,0 +1,178 @@
+//! webrtcbin's answer to the narrowed offer, widened to the original one.
+
+use sdp_types::{
+    Attribute, Direction, EndOfCandidates, Group, GroupSemantics, Media, Mid, Session,
+    TypedAttribute,
+};
+
+use super::extension::Extension;
+use super::offer::OriginalLine;
+use super::{MediaPlan, OfferPlan, SdpError, malformed, narrow, parse, write};
+
+/// The attributes of webrtcbin's m-lines that are kept as they are. `a=mid`,
+/// `a=extmap` and the direction are written from the plan.
+const KEPT: [&str; 9] = [
+    "ice-ufrag",
+    "ice-pwd",
+    "fingerprint",
+    "setup",
+    "rtcp-mux",
+    "ssrc",
+    "ssrc-group",
+    "msid",
+    "rtcp-rsize",
+];
+
+impl OfferPlan {
+    /// Widens webrtcbin's `answer` to the narrowed offer into one for the
+    /// original offer, with `candidates` (without `a=`) in its transport's
+    /// m-line, and `a=end-of-candidates` if `complete`.
+    ///
+    /// An error means that webrtcbin did not do what was asked of it: ours,
+    /// not the far side's.
+    pub fn answer(
+        &self,
+        answer: &str,
+        candidates: &[String],
+        complete: bool,
+    ) -> Result<String, SdpError> {
+        let theirs = parse(answer).map_err(|error| ours(&error.to_string()))?;
+        if theirs.medias.len() != self.media.len() {
+            return Err(ours(&format!(
+                "has {} m-lines where {} were asked for",
+                theirs.medias.len(),
+                self.media.len()
+            )));
+        }
+        let mut session = Session::new(narrow::origin(&theirs.origin), "-");
+        let mids = self.bundled_mids();
+        if self.original.bundle.is_some() {
+            let mut group = Group::new(GroupSemantics::new("BUNDLE"));
+            group.add_mid_tags(&mids);
+            session.add_attribute(group);
+        }
+        if self.original.trickle {
+            session.add_attribute_with_value("ice-options", "trickle");
+        }
+
+        let mut accepted = self.media.iter().zip(theirs.medias).peekable();
+        let mut extensions = self.original.extensions.iter();
+        for (index, line) in self.original.lines.iter().enumerate() {
+            let Some((plan, media)) = accepted.next_if(|(plan, _)| plan.mline == index) else {
+                session.add_media(rejected(line));
+                continue;
+            };
+            let extensions = extensions.next().map_or(&[][..], Vec::as_slice);
+            let mut media = widen(plan, line, extensions, media)?;
+            if mids.first() == Some(&plan.mid) {
+                add_candidates(&mut media, candidates, complete);
+            }
+            session.add_media(media);
+        }
+        Ok(write(&session))
+    }
+
+    /// The mids of the accepted m-lines, the one with the transport first
+    /// (RFC 9143 section 7.3.1).
+    fn bundled_mids(&self) -> Vec<String> {
+        let accepted = |mid: &&String| self.media.iter().any(|it| it.mid == **mid);
+        match &self.original.bundle {
+            Some(mids) => mids.iter().filter(accepted).cloned().collect(),
+            None => self.media.iter().map(|it| it.mid.clone()).collect(),
+        }
+    }
+}
+
+fn ours(what: &str) -> SdpError {
+    malformed(format!("our own answer {what}"))
+}
+
+/// An m-line that we do not take (RFC 8829 section 5.3.1).
+fn rejected(line: &OriginalLine) -> Media {
+    let mut attributes: Vec<Attribute> = Vec::new();
+    attributes.extend(line.mid.clone().map(|mid| Mid(mid).into()));
+    attributes.push(Direction::Inactive.into());
+    bare(line, 0, line.first_format.clone(), attributes)
+}
+
+fn bare(line: &OriginalLine, port: u16, fmt: String, attributes: Vec<Attribute>) -> Media {
+    Media {
+        media: line.media.clone(),
+        port,
+        num_ports: None,
+        proto: line.proto.clone(),
+        fmt,
+        media_title: None,
+        connections: vec![narrow::nowhere()],
+        bandwidths: Vec::new(),
+        key: None,
+        attributes,
+    }
+}
+
+fn widen(
+    plan: &MediaPlan,
+    line: &OriginalLine,
+    extensions: &[Extension],
+    theirs: Media,
+) -> Result<Media, SdpError> {
+    let at = |what: &str| ours(&format!("for m-line {} {what}", plan.mline));
+    if theirs.port == 0 {
+        return Err(at("rejects it"));
+    }
+    if theirs.get_first_attribute_value(Mid::NAME).flatten() != Some(&plan.mid) {
+        return Err(at("has another mid"));
+    }
+    if !theirs.has_attribute("sendonly") {
+        return Err(at("does not send"));
+    }
+    let offered = [Some(plan.payload_type), plan.rtx_payload_type];
+    let formats: Vec<&str> = theirs
+        .fmt
+        .split_ascii_whitespace()
+        .filter(|it| it.parse().is_ok_and(|it| offered.contains(&Some(it))))
+        .collect();
+    if formats.first() != Some(&plan.payload_type.to_string().as_str()) {
+        return Err(at(&format!("does not send {}", plan.codec.encoding_name())));
+    }
+
+    let mut attributes: Vec<Attribute> = Vec::new();
+    // An offer without mid gets an answer without one.
+    attributes.extend(line.mid.clone().map(|mid| Mid(mid).into()));
+    attributes.push(Direction::SendOnly.into());
+    let answered = |it: &&Extension| {
+        theirs
+            .attributes_typed::<sdp_types::ExtMap>()
+            .flatten()
+            .any(|theirs| theirs.id == it.id && theirs.uri == it.uri)
+    };
+    let answered = extensions.iter().filter(answered);
+    attributes.extend(answered.map(Extension::answered));
+    let kept = |it: &&Attribute| is_kept(it, &formats);
+    attributes.extend(theirs.attributes.iter().filter(kept).cloned());
+    Ok(bare(line, 9, formats.join(" "), attributes))
+}
+
+fn is_kept(attribute: &Attribute, formats: &[&str]) -> bool {
+    let name = attribute.attribute.as_str();
+    match name {
+        // All begin with the payload type.
+        "rtpmap" | "fmtp" | "rtcp-fb" => attribute
+            .value
+            .as_deref()
+            .and_then(|value| value.split(' ').next())
+            .is_some_and(|format| formats.contains(&format)),
+        _ => KEPT.contains(&name),
+    }
+}
+
+fn add_candidates(media: &mut Media, candidates: &[String], complete: bool) {
+    for candidate in candidates {
+        if let Some(value) = candidate.trim().strip_prefix("candidate:") {
+            media.add_attribute_with_value("candidate", value);
+        }
+    }
+    if complete {
+        media.add_attribute(EndOfCandidates);
+    }
+}

@@ -1,0 +1,183 @@
+//! Candidate lines (RFC 8839 section 5.1) and trickle fragments (RFC 8840 section 9).
+
+use std::net::IpAddr;
+
+use sdp_types::{Attribute, Candidate, CandidateAddress, CandidateType, Session};
+
+use super::transport::check_credential;
+use super::{MAX_CANDIDATES, SdpError, is_ice_text, malformed};
+use crate::message::{self, MAX_CANDIDATE, MAX_SDP};
+
+/// A candidate that has been read (RFC 8839 section 5.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CandidateLine {
+    /// Usable, in the form `candidate:…`, written anew from what was read.
+    Usable(String),
+    /// A `.local` name (mDNS): skipped, peer-reflexive discovery finds it.
+    Mdns,
+    /// TCP, or another transport that we do not gather; or the component for
+    /// RTCP, which nobody needs with `rtcp-mux`.
+    OtherTransport,
+    /// The end of candidates: an empty line.
+    End,
+}
+
+/// A candidate line that libnice can take, or why it is refused.
+///
+/// webrtcbin 1.22 takes any text that is not a candidate for the end of
+/// candidates, so nothing unchecked may reach it. Names other than `.local`
+/// are refused: no peer makes us ask a name server.
+pub fn check_candidate(line: &str) -> Result<CandidateLine, SdpError> {
+    if line.len() > MAX_CANDIDATE {
+        return Err(malformed(format!(
+            "a candidate has {} bytes; at most {MAX_CANDIDATE} are taken",
+            line.len()
+        )));
+    }
+    let line = line.trim();
+    let line = line.strip_prefix("a=").unwrap_or(line);
+    if line.is_empty() || line == "end-of-candidates" {
+        return Ok(CandidateLine::End);
+    }
+    let bad = |why: &str| malformed(format!("a candidate cannot be used: {why}"));
+    let read: Candidate = line
+        .strip_prefix("candidate:")
+        .ok_or_else(|| bad("it does not begin with candidate:"))?
+        .parse()
+        .map_err(|_| bad("it does not follow RFC 8839 5.1"))?;
+
+    if read.foundation.is_empty() || read.foundation.len() > 32 || !is_ice_text(&read.foundation) {
+        return Err(bad("its foundation is not 1 to 32 letters, digits, + or /"));
+    }
+    if !(1..1 << 31).contains(&read.priority) {
+        return Err(bad("its priority is not 1 to 2^31 - 1"));
+    }
+    if !(1..=256).contains(&read.component_id) {
+        return Err(bad("its component is not 1 to 256"));
+    }
+    if !read.transport.eq_ignore_ascii_case("udp") || read.component_id != 1 {
+        return Ok(CandidateLine::OtherTransport);
+    }
+    if matches!(read.typ, CandidateType::Other(_)) {
+        return Err(bad("its type is not host, srflx, prflx or relay"));
+    }
+    let address = match &read.address {
+        CandidateAddress::IpAddr(address) => *address,
+        CandidateAddress::FQDN(name) if is_mdns(name) => return Ok(CandidateLine::Mdns),
+        CandidateAddress::FQDN(_) => return Err(bad("its address is not numeric")),
+    };
+    if read.port == 0 || !is_unicast(address) {
+        return Err(bad("nothing can be sent to its address"));
+    }
+    Ok(CandidateLine::Usable(format!(
+        "candidate:{}",
+        Candidate {
+            transport: "UDP".to_owned(),
+            // Not for ICE: generation, network-cost, ufrag …
+            extensions: Vec::new(),
+            ..read
+        }
+    )))
+}
+
+fn is_mdns(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let suffix = name.len().checked_sub(".local".len());
+    suffix
+        .and_then(|at| name.get(at..))
+        .is_some_and(|it| it.eq_ignore_ascii_case(".local"))
+}
+
+fn is_unicast(address: IpAddr) -> bool {
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    !address.is_unspecified() && !address.is_multicast() && !broadcast
+}
+
+/// What a PATCH with `application/trickle-ice-sdpfrag` says (RFC 8840 section 9).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fragment {
+    /// `a=ice-ufrag`: another one than the offer's means an ICE restart.
+    pub ufrag: Option<String>,
+    /// `a=ice-pwd`
+    pub pwd: Option<String>,
+    /// The candidates, not yet checked by [`check_candidate`].
+    pub candidates: Vec<message::Candidate>,
+    /// Was `a=end-of-candidates` there?
+    pub end: bool,
+}
+
+/// Reads the body of a trickle PATCH (RFC 8840 section 9, RFC 9725 section 4.3).
+pub fn trickle_fragment(body: &str) -> Result<Fragment, SdpError> {
+    if body.len() > MAX_SDP {
+        return Err(malformed(format!(
+            "the fragment has {} bytes; at most {MAX_SDP} are taken",
+            body.len()
+        )));
+    }
+    // A fragment is a description without its first four lines.
+    let session = Session::parse(format!("v=0\r\n{body}").as_bytes())
+        .map_err(|_| malformed("the fragment cannot be read (RFC 8840 9)"))?;
+    let mut fragment = Fragment::default();
+    fragment.take(&session.attributes, None)?;
+    for media in &session.medias {
+        let mid = media.get_first_attribute_value("mid").flatten();
+        fragment.take(&media.attributes, mid)?;
+    }
+    Ok(fragment)
+}
+
+impl Fragment {
+    fn take(&mut self, attributes: &[Attribute], mid: Option<&str>) -> Result<(), SdpError> {
+        for attribute in attributes {
+            let value = attribute.value.as_deref().unwrap_or_default();
+            match attribute.attribute.as_str() {
+                "ice-ufrag" => take_credential(&mut self.ufrag, "ice-ufrag", value, 4)?,
+                "ice-pwd" => take_credential(&mut self.pwd, "ice-pwd", value, 22)?,
+                "end-of-candidates" => self.end = true,
+                "candidate" => self.take_candidate(value, mid)?,
+                _ => (),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_candidate(&mut self, value: &str, mid: Option<&str>) -> Result<(), SdpError> {
+        if self.candidates.len() == MAX_CANDIDATES {
+            return Err(malformed(format!(
+                "the fragment has more than {MAX_CANDIDATES} candidates"
+            )));
+        }
+        let candidate = message::Candidate {
+            candidate: format!("candidate:{value}"),
+            sdp_mid: mid.map(str::to_owned),
+            sdp_m_line_index: None,
+        };
+        if candidate.candidate.len() > MAX_CANDIDATE {
+            return Err(malformed(format!(
+                "a candidate of the fragment has more than {MAX_CANDIDATE} bytes"
+            )));
+        }
+        self.candidates.push(candidate);
+        Ok(())
+    }
+}
+
+/// The m-lines of a bundle share their credentials, so they may be repeated
+/// but not differ.
+fn take_credential(
+    slot: &mut Option<String>,
+    name: &str,
+    value: &str,
+    least: usize,
+) -> Result<(), SdpError> {
+    check_credential(name, value, least)?;
+    match slot {
+        Some(before) if before != value => Err(malformed(format!(
+            "the fragment has two different a={name}"
+        ))),
+        _ => {
+            *slot = Some(value.to_owned());
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The plan written as an offer that webrtcbin takes as it is.
+
+use sdp_types::{
+    AddrType, Attribute, Connection, Direction, Fmtp, FmtpParam, Group, GroupSemantics, IceLite,
+    Media, Mid, NetType, Origin, RtcpMux, Session, TypedAttribute,
+};
+
+use super::codec::Payloads;
+use super::extension::Extension;
+use super::transport::Transport;
+use super::{MediaPlan, write as write_session};
+
+/// What a narrowed offer is made of; the slices go together by index.
+pub(super) struct Parts<'a> {
+    pub(super) session: &'a Session,
+    pub(super) transport: &'a Transport,
+    pub(super) trickle: bool,
+    pub(super) media: &'a [MediaPlan],
+    pub(super) payloads: &'a [&'a Payloads],
+    pub(super) extensions: &'a [Vec<Extension>],
+}
+
+/// Writes the narrowed offer.
+///
+/// Everything that the m-lines of a bundle share stands in each of them:
+/// webrtcbin 1.22 looks for it there, and wants it the same in all.
+pub(super) fn write(parts: &Parts<'_>) -> String {
+    let mut session = Session::new(origin(&parts.session.origin), "-");
+    let mut group = Group::new(GroupSemantics::new("BUNDLE"));
+    group.add_mid_tags(parts.media.iter().map(|it| &it.mid));
+    session.add_attribute(group);
+    if parts.trickle {
+        session.add_attribute_with_value("ice-options", "trickle");
+    }
+    if parts.session.has_attribute(IceLite::NAME) {
+        session.add_attribute(IceLite);
+    }
+    for index in 0..parts.media.len() {
+        session.add_media(media(parts, index));
+    }
+    write_session(&session)
+}
+
+/// The origin with nothing of the far side in it but its numbers. webrtcbin
+/// copies the session id into its answer.
+pub(super) fn origin(theirs: &Origin) -> Origin {
+    // RFC 8829 5.2.1: 63 bits.
+    let number = theirs.sess_id.parse::<i64>().ok().filter(|it| *it >= 0);
+    Origin::new(
+        number.unwrap_or_default(),
+        theirs.sess_version.min(i64::MAX as u64),
+        NetType::In,
+        AddrType::Ip4,
+        "0.0.0.0",
+    )
+}
+
+pub(super) fn nowhere() -> Connection {
+    Connection::new(NetType::In, AddrType::Ip4, "0.0.0.0")
+}
+
+fn media(parts: &Parts<'_>, index: usize) -> Media {
+    let plan = &parts.media[index];
+    let payloads = parts.payloads[index];
+    let formats = std::iter::once(plan.payload_type).chain(plan.rtx_payload_type);
+    let formats: Vec<String> = formats.map(|it| it.to_string()).collect();
+
+    let mut attributes = transport(parts.transport);
+    attributes.push(Mid(plan.mid.clone()).into());
+    attributes.extend(parts.extensions[index].iter().map(Extension::offered));
+    // Whatever they would send, we do not take it.
+    attributes.push(Direction::RecvOnly.into());
+    attributes.push(RtcpMux.into());
+    attributes.extend(payloads.attributes(plan.payload_type, &plan.fmtp));
+    if let Some(rtx) = plan.rtx_payload_type {
+        let mut apt = Fmtp::new(rtx);
+        apt.add_format_specific_param(FmtpParam::with_value("apt", plan.payload_type));
+        let map = sdp_types::RtpMap::new(rtx, "rtx", plan.clock_rate);
+        attributes.extend([map.into(), apt.into()]);
+    }
+    if index == 0 {
+        let value = |line: &String| line.trim_start_matches("candidate:").to_owned();
+        let candidates = parts.transport.candidates.iter().map(value);
+        attributes.extend(candidates.map(|it| Attribute::with_value("candidate", it)));
+    }
+    Media {
+        media: plan.kind.to_string(),
+        port: 9,
+        num_ports: None,
+        proto: "UDP/TLS/RTP/SAVPF".to_owned(),
+        fmt: formats.join(" "),
+        media_title: None,
+        connections: vec![nowhere()],
+        bandwidths: Vec::new(),
+        key: None,
+        attributes,
+    }
+}
+
+fn transport(transport: &Transport) -> Vec<Attribute> {
+    let mut attributes = vec![
+        Attribute::with_value("ice-ufrag", &transport.ufrag),
+        Attribute::with_value("ice-pwd", &transport.password),
+    ];
+    let fingerprint = transport.identity.fingerprints.first();
+    // webrtcbin reads one, and we do not rely on how it compares it.
+    attributes.extend(fingerprint.map(|it| Attribute::with_value("fingerprint", it.to_value())));
+    attributes.push(transport.setup.clone().into());
+    attributes
+}

@@ -1,0 +1,410 @@
+//! The plan for an offer: which of its m-lines takes which of our tracks.
+
+use sdp_types::{Direction, Group, Media, Mid, RtcpMux, Session, TypedAttribute};
+
+use super::codec::Payloads;
+use super::extension::{self, Extension};
+use super::narrow;
+use super::transport::Transport;
+use super::{Codec, CodecOffer, Identity, Kind, SdpError, malformed, parse};
+
+/// One of our tracks, and what it could be sent as, best first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackOffer {
+    /// Audio or video.
+    pub kind: Kind,
+    /// Codecs in the order of preference, each with the H.264 profile it has.
+    pub codecs: Vec<CodecOffer>,
+}
+
+/// How one of the offer's m-lines is answered with one of our tracks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaPlan {
+    /// Index of the track in the slice given to [`OfferPlan::new`].
+    pub track: usize,
+    /// Index of the m-line in the original offer.
+    pub mline: usize,
+    /// Its `a=mid`; one that we chose where the offer has none.
+    pub mid: String,
+    /// The kind of the track.
+    pub kind: Kind,
+    /// What is sent.
+    pub codec: Codec,
+    /// The payload type, from the offer.
+    pub payload_type: u8,
+    /// RTP clock rate in Hz.
+    pub clock_rate: u32,
+    /// The payload type of retransmissions (RFC 4588), where offered.
+    pub rtx_payload_type: Option<u8>,
+    /// Is generic NACK offered for the codec (RFC 4585)?
+    pub nack: bool,
+    /// Id of the transport-wide congestion control extension, where offered
+    /// together with `rtcp-fb … transport-cc`.
+    pub twcc: Option<u8>,
+    /// Id of the `urn:ietf:params:rtp-hdrext:sdes:mid` extension, where offered.
+    pub mid_extension: Option<u8>,
+    /// The codec's parameters as offered (`a=fmtp`), in order: those that
+    /// limit or ask something of the sender, names in lower case.
+    pub fmtp: Vec<(String, String)>,
+}
+
+/// What we make of an offer. See the module's documentation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferPlan {
+    /// The offer for webrtcbin: only the m-lines of `media`, in their order.
+    pub narrowed: String,
+    /// Our tracks that found an m-line, in m-line order. Never empty.
+    pub media: Vec<MediaPlan>,
+    /// Who the far side says it is.
+    pub identity: Identity,
+    pub(super) original: Original,
+}
+
+/// What of the original offer the answer needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Original {
+    pub(super) lines: Vec<OriginalLine>,
+    /// The mids of its BUNDLE group, in their order, if it has one.
+    pub(super) bundle: Option<Vec<String>>,
+    /// Does the far side speak trickle ICE?
+    pub(super) trickle: bool,
+    pub(super) ufrag: String,
+    /// For each of `media`: the header extensions that it takes.
+    pub(super) extensions: Vec<Vec<Extension>>,
+}
+
+/// An m-line of the original offer: what it takes to reject it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OriginalLine {
+    pub(super) media: String,
+    pub(super) proto: String,
+    pub(super) first_format: String,
+    pub(super) mid: Option<String>,
+}
+
+impl OfferPlan {
+    /// Decides how to answer `offer` with `tracks`.
+    ///
+    /// Each track takes the first m-line of its kind that the far side wants to
+    /// receive on and that has one of its codecs; the track's order of
+    /// preference decides, not the offer's. A track that finds none is left
+    /// out, as long as one is left.
+    pub fn new(offer: &str, tracks: &[TrackOffer]) -> Result<Self, SdpError> {
+        let session = parse(offer)?;
+        let bundle = bundle(&session)?;
+        let lines = lines(&session, bundle.as_deref())?;
+        let tagged = tagged(&session, &lines, bundle.as_deref())?;
+
+        let matches = match_tracks(&lines, tracks)?;
+        let shared = lines.iter().filter(|it| it.bundled).map(|it| it.media);
+        let transport = Transport::read(&session, tagged, shared)?;
+        let (media, extensions) = plan_media(&session, &lines, &matches);
+        let trickle = offers_trickle(&session);
+
+        let payloads: Vec<_> = media.iter().map(|it| &lines[it.mline].payloads).collect();
+        let narrowed = narrow::write(&narrow::Parts {
+            session: &session,
+            transport: &transport,
+            trickle,
+            media: &media,
+            payloads: &payloads,
+            extensions: &extensions,
+        });
+        Ok(Self {
+            narrowed,
+            media,
+            identity: transport.identity,
+            original: Original {
+                lines: lines.iter().map(Line::original).collect(),
+                bundle,
+                trickle,
+                ufrag: transport.ufrag,
+                extensions,
+            },
+        })
+    }
+
+    /// The far side's `a=ice-ufrag`: another one in a later fragment means
+    /// that it restarts ICE.
+    pub fn ufrag(&self) -> &str {
+        &self.original.ufrag
+    }
+}
+
+/// One m-line of the offer, read.
+struct Line<'a> {
+    media: &'a Media,
+    mid: Option<&'a str>,
+    kind: Option<Kind>,
+    /// Does it share the transport that we answer on?
+    bundled: bool,
+    /// Does the far side want to receive on it?
+    receives: bool,
+    payloads: Payloads,
+}
+
+impl Line<'_> {
+    fn original(&self) -> OriginalLine {
+        let first_format = self.media.fmt.split_ascii_whitespace().next();
+        OriginalLine {
+            media: self.media.media.clone(),
+            proto: self.media.proto.clone(),
+            first_format: first_format.unwrap_or("0").to_owned(),
+            mid: self.mid.map(str::to_owned),
+        }
+    }
+}
+
+/// A rejected m-line has port 0, but so has one that is there only if bundled
+/// (RFC 9143 section 6).
+fn is_alive(media: &Media) -> bool {
+    media.port != 0 || media.has_attribute("bundle-only")
+}
+
+/// The mids of the first BUNDLE group. Further groups would be further
+/// transports; their m-lines are rejected.
+fn bundle(session: &Session) -> Result<Option<Vec<String>>, SdpError> {
+    let group = session
+        .attributes_typed::<Group>()
+        .flatten()
+        .find(|it| it.semantics.as_str().eq_ignore_ascii_case("BUNDLE"));
+    if let Some(group) = group {
+        let mids = group.mid_tags.into_iter().filter(|it| !it.is_empty());
+        return Ok(Some(mids.take(super::MAX_MEDIA).collect()));
+    }
+    if session.medias.iter().filter(|it| is_alive(it)).count() > 1 {
+        return Err(malformed(
+            "the offer has several m-lines and no a=group:BUNDLE, which is required (RFC 9725 4.4)",
+        ));
+    }
+    Ok(None)
+}
+
+fn lines<'a>(session: &'a Session, bundle: Option<&[String]>) -> Result<Vec<Line<'a>>, SdpError> {
+    let mut lines: Vec<Line<'a>> = Vec::with_capacity(session.medias.len());
+    for (index, media) in session.medias.iter().enumerate() {
+        let mid = media.get_first_attribute_value(Mid::NAME).flatten();
+        if let Some(mid) = mid {
+            check_mid(index, mid)?;
+            if lines.iter().any(|before| before.mid == Some(mid)) {
+                return Err(malformed(format!("two m-lines have a=mid:{mid}")));
+            }
+        }
+        let in_group = |mids: &[String]| mid.is_some_and(|mid| mids.iter().any(|it| it == mid));
+        let kind = kind(media);
+        lines.push(Line {
+            media,
+            mid,
+            kind,
+            bundled: is_alive(media) && bundle.is_none_or(in_group),
+            receives: direction(session, media).has_recv(),
+            payloads: kind.map(|_| Payloads::read(media)).unwrap_or_default(),
+        });
+    }
+    Ok(lines)
+}
+
+/// A token (RFC 5888 section 4). It travels in header extensions, which take
+/// 16 bytes at most (RFC 8285 4.2), but names longer than that can still bundle.
+fn check_mid(index: usize, mid: &str) -> Result<(), SdpError> {
+    let plain = |c: u8| c.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]".contains(&c);
+    if (1..=64).contains(&mid.len()) && mid.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(malformed(format!(
+        "the a=mid of m-line {index} is not a token of 1 to 64 characters (RFC 5888 4)"
+    )))
+}
+
+/// Audio or video over SRTP with feedback; the protocol's spellings mean the
+/// same (RFC 8829 section 5.1.2).
+fn kind(media: &Media) -> Option<Kind> {
+    let srtp = ["RTP/SAVPF", "RTP/SAVP"]
+        .iter()
+        .any(|it| media.proto == *it || media.proto.ends_with(&format!("TLS/{it}")));
+    match media.media.as_str() {
+        "audio" if srtp => Some(Kind::Audio),
+        "video" if srtp => Some(Kind::Video),
+        _ => None,
+    }
+}
+
+/// The direction of an m-line, else of the session, else both ways
+/// (RFC 8866 section 6.7).
+fn direction(session: &Session, media: &Media) -> Direction {
+    let of_media = media.attributes.iter();
+    of_media
+        .chain(&session.attributes)
+        .filter(|it| it.value.is_none())
+        .find_map(|it| it.attribute.parse().ok())
+        .unwrap_or_default()
+}
+
+/// The m-line whose transport all of the bundle share (RFC 9143 section 7.2.1).
+fn tagged<'a>(
+    session: &'a Session,
+    lines: &[Line<'a>],
+    bundle: Option<&[String]>,
+) -> Result<&'a Media, SdpError> {
+    let Some(mids) = bundle else {
+        let alive = session.medias.iter().find(|it| is_alive(it));
+        return alive.ok_or_else(|| nothing_receives(session));
+    };
+    mids.iter()
+        .find_map(|mid| {
+            let named = |it: &&Line<'_>| it.bundled && it.mid == Some(mid);
+            lines.iter().find(named)
+        })
+        .map(|it| it.media)
+        .ok_or_else(|| malformed("the a=group:BUNDLE names no m-line that is in use"))
+}
+
+/// A track's index, its m-line's index, what is sent and as which payload type.
+struct Match {
+    track: usize,
+    mline: usize,
+    codec: Codec,
+    payload_type: u8,
+}
+
+fn match_tracks(lines: &[Line<'_>], tracks: &[TrackOffer]) -> Result<Vec<Match>, SdpError> {
+    let mut matches: Vec<Match> = Vec::new();
+    for (track, wanted) in tracks.iter().enumerate() {
+        let free = |mline: usize| matches.iter().all(|it| it.mline != mline);
+        let found = lines
+            .iter()
+            .enumerate()
+            .filter(|(mline, line)| {
+                line.bundled && line.receives && line.kind == Some(wanted.kind) && free(*mline)
+            })
+            .find_map(|(mline, line)| {
+                let (codec, payload_type) = wanted
+                    .codecs
+                    .iter()
+                    .find_map(|it| Some((it.codec, line.payloads.find(*it)?)))?;
+                Some(Match {
+                    track,
+                    mline,
+                    codec,
+                    payload_type,
+                })
+            });
+        matches.extend(found);
+    }
+    if matches.is_empty() {
+        return Err(nothing_in_common(lines, tracks));
+    }
+    for found in &matches {
+        if !lines[found.mline].media.has_attribute(RtcpMux::NAME) {
+            return Err(malformed(format!(
+                "m-line {} has no a=rtcp-mux, which is required (RFC 9725 4.4)",
+                found.mline
+            )));
+        }
+    }
+    matches.sort_by_key(|it| it.mline);
+    Ok(matches)
+}
+
+fn nothing_receives(session: &Session) -> SdpError {
+    SdpError::Incompatible(format!(
+        "none of the offer's {} m-lines is audio or video that receives (recvonly or sendrecv)",
+        session.medias.len()
+    ))
+}
+
+fn nothing_in_common(lines: &[Line<'_>], tracks: &[TrackOffer]) -> SdpError {
+    let open = |it: &Line<'_>| it.bundled && it.receives && it.kind.is_some();
+    let open = lines.iter().filter(|it| open(it)).count();
+    let ours: Vec<String> = tracks.iter().map(describe).collect();
+    SdpError::Incompatible(if tracks.is_empty() {
+        "there is no track to send here yet".to_owned()
+    } else if open == 0 {
+        format!(
+            "none of the offer's {} m-lines is audio or video that receives (recvonly or sendrecv)",
+            lines.len()
+        )
+    } else {
+        format!(
+            "none of the offer's m-lines takes what is sent here: {}",
+            ours.join(", ")
+        )
+    })
+}
+
+/// `video as H264 (packetization-mode=1, High) or VP8`
+fn describe(track: &TrackOffer) -> String {
+    let codecs: Vec<String> = track
+        .codecs
+        .iter()
+        .map(|it| match (it.codec, it.profile) {
+            (Codec::H264, Some(profile)) => format!("H264 (packetization-mode=1, {profile:?})"),
+            (Codec::H264, None) => "H264 (packetization-mode=1)".to_owned(),
+            (codec, _) => codec.encoding_name().to_owned(),
+        })
+        .collect();
+    format!("{} as {}", track.kind, codecs.join(" or "))
+}
+
+/// Is `trickle` among the `a=ice-options` of the session or an m-line?
+fn offers_trickle(session: &Session) -> bool {
+    let of_media = session.medias.iter().flat_map(|it| &it.attributes);
+    session
+        .attributes
+        .iter()
+        .chain(of_media)
+        .filter(|it| it.attribute == "ice-options")
+        .filter_map(|it| it.value.as_deref())
+        .any(|it| {
+            it.split_ascii_whitespace()
+                .any(|option| option == "trickle")
+        })
+}
+
+fn plan_media(
+    session: &Session,
+    lines: &[Line<'_>],
+    matches: &[Match],
+) -> (Vec<MediaPlan>, Vec<Vec<Extension>>) {
+    let mut ids = extension::Ids::default();
+    matches
+        .iter()
+        .map(|found| {
+            let line = &lines[found.mline];
+            let payloads = &line.payloads;
+            let payload_type = found.payload_type;
+            let mut take = |uri| {
+                let offered = Extension::find(session, line.media, uri)?;
+                ids.take(offered)
+            };
+            let twcc = payloads
+                .has_feedback(payload_type, "transport-cc")
+                .then(|| take(extension::TWCC))
+                .flatten();
+            let mid_extension = line.mid.and_then(|_| take(extension::MID));
+            let plan = MediaPlan {
+                track: found.track,
+                mline: found.mline,
+                mid: line.mid.map_or_else(|| free_mid(lines), str::to_owned),
+                kind: found.codec.kind(),
+                codec: found.codec,
+                payload_type,
+                clock_rate: found.codec.clock_rate(),
+                rtx_payload_type: payloads.rtx(payload_type),
+                nack: payloads.has_feedback(payload_type, "nack"),
+                twcc: twcc.as_ref().map(|it| it.id),
+                mid_extension: mid_extension.as_ref().map(|it| it.id),
+                fmtp: payloads.fmtp(payload_type, found.codec),
+            };
+            (plan, twcc.into_iter().chain(mid_extension).collect())
+        })
+        .unzip()
+}
+
+/// A mid for the one m-line of an offer that does not bundle.
+fn free_mid(lines: &[Line<'_>]) -> String {
+    (0..=lines.len())
+        .map(|number| number.to_string())
+        .find(|mid| lines.iter().all(|it| it.mid != Some(mid)))
+        .expect("there are more numbers than lines")
+}

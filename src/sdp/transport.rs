@@ -1,0 +1,133 @@
+//! The transport of a bundle: ICE credentials, DTLS role, identity, candidates.
+
+use sdp_types::{Media, Session, Setup};
+
+use super::{
+    CandidateLine, Fingerprint, Identity, MAX_CANDIDATES, SdpError, check_candidate, is_ice_text,
+    malformed,
+};
+
+/// What the bundle's tagged m-line says of the transport that all share
+/// (RFC 9143 section 7.1.3).
+#[derive(Debug)]
+pub(super) struct Transport {
+    pub(super) ufrag: String,
+    pub(super) password: String,
+    pub(super) setup: Setup,
+    pub(super) identity: Identity,
+    pub(super) candidates: Vec<String>,
+}
+
+impl Transport {
+    /// Reads it from the `tagged` m-line, or the session where that is silent.
+    ///
+    /// Candidates are those of the tagged m-line; an offer that has none there
+    /// may have them in another m-line of the `bundle`.
+    pub(super) fn read<'a>(
+        session: &Session,
+        tagged: &Media,
+        bundle: impl Iterator<Item = &'a Media>,
+    ) -> Result<Self, SdpError> {
+        let mut candidates = candidates(tagged);
+        if candidates.is_empty() {
+            candidates = bundle.flat_map(self::candidates).collect();
+            candidates.truncate(MAX_CANDIDATES);
+        }
+        let ufrag = value(session, tagged, "ice-ufrag");
+        let password = value(session, tagged, "ice-pwd");
+        let (ufrag, password) = check_credentials(ufrag, password)?;
+        Ok(Self {
+            ufrag,
+            password,
+            setup: setup(session, tagged)?,
+            identity: identity(session, tagged)?,
+            candidates,
+        })
+    }
+}
+
+/// The value of an attribute of the m-line, or of the session.
+fn value<'a>(session: &'a Session, media: &'a Media, name: &'a str) -> Option<&'a str> {
+    media
+        .get_first_attribute_value(name)
+        .or_else(|| session.get_first_attribute_value(name))
+        .flatten()
+}
+
+/// ICE credentials must be there, and be of 4 to 256 and 22 to 256 characters
+/// (RFC 8839 section 5.4).
+fn check_credentials(
+    ufrag: Option<&str>,
+    password: Option<&str>,
+) -> Result<(String, String), SdpError> {
+    let check = |name: &str, text: Option<&str>, least: usize| {
+        let text = text.ok_or_else(|| malformed(format!("the description has no a={name}")))?;
+        check_credential(name, text, least)?;
+        Ok(text.to_owned())
+    };
+    Ok((
+        check("ice-ufrag", ufrag, 4)?,
+        check("ice-pwd", password, 22)?,
+    ))
+}
+
+/// Checks one ICE credential's length and characters.
+pub(super) fn check_credential(name: &str, text: &str, least: usize) -> Result<(), SdpError> {
+    if (least..=256).contains(&text.len()) && is_ice_text(text) {
+        return Ok(());
+    }
+    Err(malformed(format!(
+        "a={name} must be {least} to 256 letters, digits, + or / (RFC 8839 5.4)"
+    )))
+}
+
+/// The DTLS role (RFC 8842 section 5.2); `actpass` where nothing is said.
+fn setup(session: &Session, media: &Media) -> Result<Setup, SdpError> {
+    let Some(text) = value(session, media, "setup") else {
+        return Ok(Setup::ActPass);
+    };
+    match text.trim().parse() {
+        Ok(Setup::HoldConn) | Err(_) => Err(malformed(
+            "a=setup must be actpass, active or passive (RFC 8842 5.2)",
+        )),
+        Ok(setup) => Ok(setup),
+    }
+}
+
+fn identity(session: &Session, media: &Media) -> Result<Identity, SdpError> {
+    let name = "fingerprint";
+    let mut values: Vec<_> = media.get_attribute_values(name).flatten().collect();
+    if values.is_empty() {
+        values = session.get_attribute_values(name).flatten().collect();
+    }
+    if values.is_empty() {
+        return Err(malformed(
+            "the description has no a=fingerprint, so nobody could tell who connects",
+        ));
+    }
+    let mut fingerprints: Vec<Fingerprint> = values
+        .into_iter()
+        .filter_map(Fingerprint::read)
+        .take(16)
+        .collect();
+    if fingerprints.is_empty() {
+        return Err(malformed(
+            "no a=fingerprint is a whole digest of SHA-256, SHA-384 or SHA-512",
+        ));
+    }
+    // webrtcbin looks at the first only, and knows SHA-256 best.
+    fingerprints.sort_by_key(|it| it.algorithm != "sha-256");
+    Ok(Identity { fingerprints })
+}
+
+fn candidates(media: &Media) -> Vec<String> {
+    media
+        .get_attribute_values("candidate")
+        .flatten()
+        .filter_map(|text| match check_candidate(&format!("candidate:{text}")) {
+            Ok(CandidateLine::Usable(line)) => Some(line),
+            _ => None,
+        })
+        .take(MAX_CANDIDATES)
+        .collect()
+}
