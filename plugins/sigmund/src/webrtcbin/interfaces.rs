@@ -45,10 +45,7 @@ pub(super) fn configure(webrtcbin: &gst::Element, network: &Network) -> Result<(
 
 /// Sets an own CNAME: the default one is `user…@HOSTNAME`.
 pub(super) fn hide_host_name(webrtcbin: &gst::Element) {
-    let rtpbin = webrtcbin
-        .downcast_ref::<gst::Bin>()
-        .and_then(|bin| bin.by_name("rtpbin"));
-    if let Some(rtpbin) = rtpbin {
+    if let Some(rtpbin) = super::statistics::rtpbin(webrtcbin) {
         let cname = format!("{:08x}{:08x}", crate::random(), crate::random());
         let sdes = gst::Structure::builder("application/x-rtp-source-sdes")
             .field("cname", cname)

@@ -8,6 +8,7 @@
 mod guard;
 mod interfaces;
 mod promise;
+mod remb;
 mod sender;
 mod statistics;
 mod watch;
@@ -49,6 +50,7 @@ pub(crate) struct PeerConnection {
     webrtcbin: gst::Element,
     guard: Arc<Guard>,
     transceivers: Vec<WebRTCRTPTransceiver>,
+    remb: remb::Remb,
 }
 
 impl PeerConnection {
@@ -82,6 +84,7 @@ impl PeerConnection {
             webrtcbin,
             guard,
             transceivers: Vec::new(),
+            remb: remb::Remb::default(),
         };
         if let Err(error) = connection.start(host, time, network) {
             connection.stop(host);
@@ -128,7 +131,7 @@ impl PeerConnection {
         Ok(feeder)
     }
 
-    /// Follows the DTLS transport; to be called between making and setting the
+    /// Follows the DTLS transport and RTCP; to be called between making and setting the
     /// local description, when the transport exists and is still idle.
     pub(crate) fn watch_transport(&self, report: &Report) {
         let transport = self.transceivers.first().and_then(|transceiver| {
@@ -139,6 +142,9 @@ impl PeerConnection {
         });
         if let Some(transport) = transport {
             watch::follow_dtls(&transport, report);
+        }
+        if let Some(rtpbin) = statistics::rtpbin(&self.webrtcbin) {
+            remb::follow(&rtpbin, &self.remb);
         }
     }
 
@@ -198,7 +204,11 @@ impl PeerConnection {
 
     /// What the network and the far side report of our senders.
     pub(crate) fn statistics(&self) -> NetworkReport {
-        statistics::read(&self.webrtcbin)
+        let remb = self.remb.load(std::sync::atomic::Ordering::Relaxed);
+        NetworkReport {
+            remb: (remb > 0).then_some(remb),
+            ..statistics::read(&self.webrtcbin)
+        }
     }
 
     /// Says good-bye: DTLS close_notify goes out, so the far side need not

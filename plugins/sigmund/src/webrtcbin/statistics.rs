@@ -50,10 +50,7 @@ pub(crate) struct SenderReport {
 /// Reads them. Takes rtpbin's locks: belongs on the pool.
 pub(super) fn read(webrtcbin: &gst::Element) -> NetworkReport {
     let mut report = NetworkReport::default();
-    let Some(rtpbin) = webrtcbin
-        .downcast_ref::<gst::Bin>()
-        .and_then(|bin| bin.by_name("rtpbin"))
-    else {
+    let Some(rtpbin) = rtpbin(webrtcbin) else {
         return report;
     };
     let internal = rtpbin.emit_by_name::<Option<glib::Object>>("get-internal-session", &[&0u32]);
@@ -65,6 +62,11 @@ pub(super) fn read(webrtcbin: &gst::Element) -> NetworkReport {
         read_transport_wide(&session, &mut report);
     }
     report
+}
+
+/// The rtpbin inside.
+pub(super) fn rtpbin(webrtcbin: &gst::Element) -> Option<gst::Element> {
+    webrtcbin.downcast_ref::<gst::Bin>()?.by_name("rtpbin")
 }
 
 fn read_sources(session: &glib::Object, report: &mut NetworkReport) {
