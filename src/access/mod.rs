@@ -81,6 +81,15 @@ pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
+/// Whose limits count for an address: its own, or for IPv6 those of its /64,
+/// of which one customer has them all.
+pub fn client_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+        v4 => v4,
+    }
+}
+
 /// Which names a server goes by, and which pages may speak to it.
 ///
 /// A web page can send requests to 127.0.0.1 and to hosts of the local network

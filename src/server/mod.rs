@@ -1,1 +1,249 @@
-//! The HTTP server.
+//! The HTTP server: the page, WHEP, and the streams they offer.
+//!
+//! | module | it is |
+//! |---|---|
+//! | [`hub`] | which streams there are, who watches them |
+//! | [`accept`] | connections and their limits |
+//! | [`routes`] | the routes, and whom the server listens to |
+//! | [`whep`] | the WHEP endpoint and its sessions |
+//! | [`assets`], [`page`] | the web page |
+//! | [`problem`] | errors as HTTP says them |
+//! | [`tls`] | certificates |
+//!
+//! A server is shared by all signallers of the process that name its address,
+//! and stops with the last of them.
+
+mod accept;
+mod assets;
+mod hub;
+mod page;
+mod problem;
+mod routes;
+mod tls;
+mod whep;
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::access::{Limits, Policy, Token};
+use crate::signaller::{SignallerError, TlsFiles};
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use hub::{Hub, Publication};
+
+/// All servers of the process, by the address that they are bound to. Never
+/// held across a wait.
+static SERVERS: LazyLock<Mutex<HashMap<SocketAddr, Entry>>> = LazyLock::new(Mutex::default);
+
+struct Entry {
+    server: Weak<Server>,
+    /// Its sender's end means that the port is free again.
+    gone: watch::Receiver<()>,
+}
+
+fn servers() -> MutexGuard<'static, HashMap<SocketAddr, Entry>> {
+    SERVERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How a server behaves. All who share one must agree.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) token: Option<Token>,
+    pub(crate) allow_anonymous: bool,
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) limits: Limits,
+}
+
+impl Settings {
+    /// The property in which the two differ.
+    fn clash(&self, other: &Self) -> Option<&'static str> {
+        let same_token = match (&self.token, &other.token) {
+            (Some(one), Some(other)) => one.same(other),
+            (None, None) => true,
+            _ => false,
+        };
+        let same = [
+            ("token", same_token),
+            (
+                "allow-anonymous",
+                self.allow_anonymous == other.allow_anonymous,
+            ),
+            ("tls-certificate or tls-key", self.tls == other.tls),
+            ("allowed-hosts", self.allowed_hosts == other.allowed_hosts),
+            (
+                "allowed-origins",
+                self.allowed_origins == other.allowed_origins,
+            ),
+        ];
+        same.into_iter()
+            .find(|(_, same)| !same)
+            .map(|(property, _)| property)
+    }
+}
+
+/// A running server. It stops when the last handle is dropped;
+/// [`leave`](Self::leave) waits for that.
+pub(crate) struct Server {
+    address: SocketAddr,
+    settings: Settings,
+    hub: Arc<Hub>,
+    /// Dropped with the server, which tells all its tasks to stop.
+    _stop: watch::Sender<()>,
+}
+
+impl Server {
+    /// The server at `address`, which is started if there is none. Port 0
+    /// always starts one.
+    pub(crate) async fn open(
+        address: SocketAddr,
+        settings: Settings,
+    ) -> Result<Arc<Self>, SignallerError> {
+        loop {
+            let mut gone = {
+                let mut servers = servers();
+                servers.retain(|_, entry| {
+                    entry.server.strong_count() > 0 || entry.gone.has_changed().is_ok()
+                });
+                match servers
+                    .get(&address)
+                    .map(|entry| (entry.server.upgrade(), entry.gone.clone()))
+                {
+                    Some((Some(server), _)) => return server.share(&settings),
+                    Some((None, gone)) => gone,
+                    None => return Self::start(address, settings, &mut servers),
+                }
+            };
+            // One that is stopping still has the port.
+            let _ = gone.changed().await;
+        }
+    }
+
+    fn share(self: Arc<Self>, settings: &Settings) -> Result<Arc<Self>, SignallerError> {
+        match self.settings.clash(settings) {
+            None => Ok(self),
+            Some(property) => Err(SignallerError::Permanent(format!(
+                "another element of this process serves {} with another {property}; elements that share an address must agree, \
+                 or choose another port",
+                self.address
+            ))),
+        }
+    }
+
+    fn start(
+        address: SocketAddr,
+        settings: Settings,
+        servers: &mut HashMap<SocketAddr, Entry>,
+    ) -> Result<Arc<Self>, SignallerError> {
+        let tls = settings
+            .tls
+            .as_ref()
+            .map(tls::acceptor)
+            .transpose()
+            .map_err(SignallerError::Permanent)?;
+        let listener = bind(address)?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| SignallerError::Transient(error.to_string()))?;
+        let hub = Hub::new(settings.limits);
+        let policy = Policy {
+            tls: tls.is_some(),
+            allowed_hosts: settings.allowed_hosts.clone(),
+            allowed_origins: settings.allowed_origins.clone(),
+        };
+        let app = routes::App {
+            hub: hub.clone(),
+            token: settings.token.clone(),
+            policy,
+            limits: settings.limits,
+        };
+        let (stop_in, stop) = watch::channel(());
+        let (gone_in, gone) = watch::channel(());
+        let connections = accept::Connections {
+            tls,
+            router: routes::router(Arc::new(app)),
+            limits: settings.limits,
+            stop,
+        };
+        tokio::spawn(accept::run(listener, connections, gone_in));
+        let server = Arc::new(Self {
+            address,
+            settings,
+            hub,
+            _stop: stop_in,
+        });
+        servers.insert(
+            address,
+            Entry {
+                server: Arc::downgrade(&server),
+                gone,
+            },
+        );
+        Ok(server)
+    }
+
+    /// Drops this handle; if it was the last one, waits until the port is free.
+    pub(crate) async fn leave(self: Arc<Self>) {
+        let address = self.address;
+        let gone = {
+            let servers = servers();
+            drop(self);
+            servers
+                .get(&address)
+                .filter(|entry| entry.server.strong_count() == 0)
+                .map(|entry| entry.gone.clone())
+        };
+        if let Some(mut gone) = gone {
+            let _ = gone.changed().await;
+        }
+    }
+
+    /// Where it listens, with the real port.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its streams.
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+}
+
+/// Binds, so that no task has to wait before the server is in the table.
+fn bind(address: SocketAddr) -> Result<TcpListener, SignallerError> {
+    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    });
+    bound.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => SignallerError::Permanent(format!(
+            "{address} is in use by another program; choose another port, or port 0 for any free one (listen://{}:0)",
+            host(address)
+        )),
+        ErrorKind::PermissionDenied => SignallerError::Permanent(format!(
+            "this user may not listen on {address}; ports below 1024 need a privilege, choose a higher one (listen://{}:8080)",
+            host(address)
+        )),
+        ErrorKind::AddrNotAvailable => SignallerError::Permanent(format!(
+            "this machine has no address {}; use one of its own, or 0.0.0.0 for all of them",
+            address.ip()
+        )),
+        _ => SignallerError::Transient(format!("cannot listen on {address}: {error}")),
+    })
+}
+
+/// As it stands in a URI.
+fn host(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(v4) => v4.ip().to_string(),
+        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+    }
+}

@@ -1,19 +1,224 @@
-//! `listen://`: the embedded server.
+//! `listen://ADDR:PORT/STREAM`: the embedded server.
+//!
+//! Peers come by WHEP: they offer, and may send candidates later; ours travel
+//! in the answer.
 
-use super::{Capabilities, Offerer, OpenError, Options, Signaller};
-use crate::address::SignallingUri;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-/// WHEP: the client offers, and may send candidates later; ours travel in the answer.
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::{
+    Capabilities, Connection, Offerer, OpenError, Options, Outgoing, Signaller, SignallerError,
+};
+use crate::access::{check_exposure, is_loopback};
+use crate::address::{IceServer, SignallingUri, check_stream_name, encode_part};
+use crate::server::{Publication, Server, Settings};
+
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
     offerer: Offerer::Them,
     trickle_in: true,
     trickle_out: false,
 };
 
+/// Where it listens if the URI does not say.
+const DEFAULT_PORT: u16 = 8080;
+const DEFAULT_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// How many notes to peers may wait. All sessions may end at once, and the
+/// queue is emptied without ever waiting.
+const QUEUE: usize = 4096;
+
 /// Makes a signaller for `uri`.
 pub(super) fn open(
-    _uri: &SignallingUri,
-    _options: &Options,
+    uri: &SignallingUri,
+    options: &Options,
 ) -> Result<Box<dyn Signaller>, OpenError> {
-    Err(OpenError("listen:// is being built".to_owned()))
+    let stream = uri
+        .stream
+        .clone()
+        .unwrap_or_else(|| options.default_stream.clone());
+    check_stream_name(&stream).map_err(|error| OpenError(error.to_string()))?;
+    Ok(Box::new(Listen {
+        host: uri.host.clone(),
+        port: uri.port.unwrap_or(DEFAULT_PORT),
+        stream,
+        settings: Settings {
+            token: options.token.clone(),
+            allow_anonymous: options.allow_anonymous,
+            tls: options.tls.clone(),
+            allowed_hosts: options.allowed_hosts.clone(),
+            allowed_origins: options.allowed_origins.clone(),
+            ..Settings::default()
+        },
+        ice_servers: options.ice_servers.clone(),
+        place: None,
+        carrier: None,
+    }))
+}
+
+struct Listen {
+    host: String,
+    port: u16,
+    stream: String,
+    settings: Settings,
+    ice_servers: Vec<IceServer>,
+    /// Kept between connections, so that sessions are.
+    place: Option<Place>,
+    /// Carries the last connection's outgoing notes.
+    carrier: Option<JoinHandle<()>>,
+}
+
+/// A stream on a server.
+struct Place {
+    publication: Publication,
+    server: Arc<Server>,
+}
+
+#[async_trait]
+impl Signaller for Listen {
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    async fn connect(&mut self) -> Result<Connection, SignallerError> {
+        let incoming = match &self.place {
+            Some(place) => place.publication.renew(),
+            None => {
+                let bind = SocketAddr::new(resolve(&self.host).await?, self.port);
+                let (settings, tokened) = (self.settings(bind.ip()), self.settings.token.is_some());
+                check_exposure(bind.ip(), tokened, settings.allow_anonymous)
+                    .map_err(|error| SignallerError::Permanent(error.0))?;
+                let server = Server::open(bind, settings).await?;
+                let Some((publication, incoming)) =
+                    server.hub().publish(&self.stream, &self.ice_servers)
+                else {
+                    return Err(SignallerError::Permanent(format!(
+                        "there is a stream \"{}\" on {} already; give this one another name (listen://{}/OTHER), or its element",
+                        self.stream,
+                        server.address(),
+                        server.address()
+                    )));
+                };
+                self.place = Some(Place {
+                    publication,
+                    server,
+                });
+                incoming
+            }
+        };
+        let (outgoing, outgoing_out) = mpsc::channel(QUEUE);
+        self.carrier = self
+            .place
+            .as_ref()
+            .map(|place| tokio::spawn(carry(place.publication.hub(), outgoing_out)));
+        Ok(Connection {
+            address: self.address(),
+            incoming,
+            outgoing,
+        })
+    }
+
+    async fn close(&mut self) {
+        // It ends when the owner has dropped its sender and all is delivered.
+        if let Some(carrier) = self.carrier.take() {
+            let _ = carrier.await;
+        }
+        if let Some(Place {
+            publication,
+            server,
+        }) = self.place.take()
+        {
+            drop(publication);
+            server.leave().await;
+        }
+    }
+}
+
+impl Listen {
+    /// The server's, with the names that it goes by on `bind`.
+    fn settings(&self, bind: IpAddr) -> Settings {
+        let mut settings = self.settings.clone();
+        if self.host.parse::<IpAddr>().is_err() && !self.host.is_empty() {
+            settings.allowed_hosts.push(self.host.clone());
+        }
+        if let (false, Some(name)) = (is_loopback(bind), gethostname::gethostname().to_str()) {
+            settings
+                .allowed_hosts
+                .extend([name.to_owned(), format!("{name}.local")]);
+        }
+        settings
+    }
+
+    /// Where people can watch. Only the page knows the token, if there is one:
+    /// this text is shown and logged.
+    fn address(&self) -> Option<String> {
+        let place = self.place.as_ref()?;
+        let bound = place.server.address();
+        let reached = SocketAddr::new(reachable(bound.ip()), bound.port());
+        let scheme = if self.settings.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let fragment = if place.publication.is_alone() {
+            String::new()
+        } else {
+            format!("#stream={}", encode_part(&self.stream))
+        };
+        Some(format!("{scheme}://{reached}/{fragment}"))
+    }
+}
+
+/// Hands notes to the peers until the connection's owner is gone.
+async fn carry(hub: Arc<crate::server::Hub>, mut outgoing: mpsc::Receiver<Outgoing>) {
+    while let Some(note) = outgoing.recv().await {
+        hub.handle(note);
+    }
+}
+
+/// The address that a host name stands for; IPv4 first, as `localhost` is both
+/// and browsers try both.
+async fn resolve(host: &str) -> Result<IpAddr, SignallerError> {
+    if host.is_empty() || host.eq_ignore_ascii_case("localhost") {
+        return Ok(DEFAULT_HOST);
+    }
+    if let Ok(address) = host.parse() {
+        return Ok(address);
+    }
+    let unknown = |why: &str| {
+        SignallerError::Permanent(format!(
+            "cannot listen on \"{host}\": {why}; write an address of this machine, as in listen://127.0.0.1:8080/camera"
+        ))
+    };
+    let mut found = tokio::net::lookup_host((host, 0))
+        .await
+        .map_err(|error| unknown(&error.to_string()))?
+        .collect::<Vec<_>>();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    found
+        .first()
+        .map(SocketAddr::ip)
+        .ok_or_else(|| unknown("it has no address"))
+}
+
+/// An address by which others reach what is bound to `bound`.
+fn reachable(bound: IpAddr) -> IpAddr {
+    if !bound.is_unspecified() {
+        return bound;
+    }
+    let mut own = if_addrs::get_if_addrs().unwrap_or_default();
+    own.retain(|interface| !interface.is_loopback() && !interface.is_link_local());
+    own.sort_by_key(|interface| interface.ip().is_ipv6());
+    let found = own
+        .iter()
+        .map(if_addrs::Interface::ip)
+        .find(|address| address.is_ipv4() || bound.is_ipv6());
+    found.unwrap_or(if bound.is_ipv6() {
+        IpAddr::from(std::net::Ipv6Addr::LOCALHOST)
+    } else {
+        DEFAULT_HOST
+    })
 }

@@ -1,0 +1,291 @@
+//! The routes, and what is true of all of them: whom the server listens to, and
+//! the headers that every response has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use http_body_util::BodyExt;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::hub::Hub;
+use super::problem::Problem;
+use super::{assets, whep};
+use crate::access::{self, Limits, Policy, Token};
+
+/// What all handlers share.
+pub(super) struct App {
+    pub(super) hub: Arc<Hub>,
+    pub(super) token: Option<Token>,
+    pub(super) policy: Policy,
+    pub(super) limits: Limits,
+}
+
+/// Headers that a foreign page may read.
+const EXPOSED: &str =
+    "location, link, etag, accept-patch, accept-post, retry-after, www-authenticate";
+
+/// Methods and headers that a foreign page may use.
+const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
+const HEADERS: &str = "authorization, content-type, if-match, link";
+
+/// How much of a body that is too long is read and thrown away, as a multiple
+/// of what is allowed: a client that is still sending may miss the response.
+const DRAIN: usize = 16;
+
+pub(super) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/streams", get(streams).options(options))
+        .route("/healthz", get(async || json(&json!({ "status": "ok" }))))
+        .route("/whep/{stream}", any(whep::endpoint))
+        .route("/whep/{stream}/{session}", any(whep::session))
+        .fallback(asset)
+        .method_not_allowed_fallback(async || method_not_allowed("GET, HEAD"))
+        .layer(from_fn_with_state(app.clone(), guard))
+        .with_state(app)
+}
+
+impl App {
+    /// Does the request carry the token, if one is wanted?
+    pub(super) fn authorise(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let Some(token) = &self.token else {
+            return Ok(());
+        };
+        let presented = text(headers, &header::AUTHORIZATION).and_then(access::bearer);
+        let (error, challenge) = match presented {
+            Some(presented) if token.matches(presented) => return Ok(()),
+            Some(_) => (
+                "that is not the token",
+                "Bearer realm=\"sigmund\", error=\"invalid_token\"",
+            ),
+            None => ("this server wants a token", "Bearer realm=\"sigmund\""),
+        };
+        let hint =
+            "send `Authorization: Bearer TOKEN`; in the page's address it stands as #token=TOKEN";
+        Err(Problem::new(StatusCode::UNAUTHORIZED, error, hint)
+            .with(header::WWW_AUTHENTICATE, challenge))
+    }
+}
+
+/// Turns foreign pages away, and adds what every response has.
+async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut response = match check(&app.policy, request.uri(), request.headers()) {
+        Ok(()) => {
+            let mut response = next.run(request).await;
+            if let Some(origin) = &origin {
+                let headers = response.headers_mut();
+                headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                headers.insert(
+                    header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                    HeaderValue::from_static(EXPOSED),
+                );
+            }
+            response
+        }
+        Err(problem) => problem.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    headers.insert(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+    response
+}
+
+fn check(policy: &Policy, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let bad_host = || {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "one Host header is needed",
+            "send one",
+        )
+    };
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = match (uri.authority(), hosts.next(), hosts.next()) {
+        // RFC 9112 section 3.2.2: what the request line says counts.
+        (Some(authority), _, None) => authority.as_str(),
+        (None, Some(host), None) => host.to_str().map_err(|_| bad_host())?,
+        _ => return Err(bad_host()),
+    };
+    let forbidden = |error: access::AccessError| {
+        let hint = "open the very address that was announced; other names and pages must be allowed by the publisher";
+        Problem::new(StatusCode::FORBIDDEN, error.0, hint)
+    };
+    policy.check_host(host).map_err(forbidden)?;
+    match headers.get(header::ORIGIN) {
+        Some(origin) => policy
+            .check_origin(origin.to_str().unwrap_or_default(), host)
+            .map_err(forbidden),
+        None => Ok(()),
+    }
+}
+
+async fn streams(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
+    app.authorise(&headers)?;
+    let streams = app
+        .hub
+        .list()
+        .into_iter()
+        .map(|(name, viewers)| json!({ "name": name, "viewers": viewers }));
+    Ok(json(&json!({ "streams": streams.collect::<Vec<_>>() })))
+}
+
+/// To a page that asks whether it may (the CORS protocol of the Fetch standard).
+/// That it may speak to us at all, [`guard`] has found out already.
+pub(super) async fn options() -> Response {
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    (StatusCode::OK, headers).into_response()
+}
+
+async fn asset(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    match assets::serve(path, &headers) {
+        Some(response) if method == Method::GET || method == Method::HEAD => response,
+        Some(_) => method_not_allowed("GET, HEAD"),
+        None => Problem::not_found(
+            "there is nothing here",
+            "the page is at /, the streams are listed at /streams",
+        )
+        .into_response(),
+    }
+}
+
+/// 405, with what is allowed.
+pub(super) fn method_not_allowed(allowed: &'static str) -> Response {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "that cannot be done here",
+        format!("allowed: {allowed}"),
+    )
+    .with(header::ALLOW, allowed)
+    .into_response()
+}
+
+fn json(body: &serde_json::Value) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, body.to_string()).into_response()
+}
+
+/// A header as text, if it is there, once, and is text.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut all = headers.get_all(name).iter();
+    match (all.next(), all.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
+}
+
+/// Reads a body of the given media type, within the limits of size and time.
+pub(super) async fn read_body(
+    app: &App,
+    parts: &Parts,
+    body: Body,
+    media_type: &'static str,
+) -> Result<String, Problem> {
+    let given = text(&parts.headers, &header::CONTENT_TYPE).unwrap_or_default();
+    let given = given.split(';').next().unwrap_or_default().trim();
+    if !given.eq_ignore_ascii_case(media_type) {
+        let error = format!("the body must be {media_type}");
+        let accepted = if parts.method == Method::PATCH {
+            HeaderName::from_static("accept-patch")
+        } else {
+            whep::ACCEPT_POST
+        };
+        let hint = format!("send `Content-Type: {media_type}`");
+        return Err(
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error, hint)
+                .with(accepted, media_type),
+        );
+    }
+    let waits = parts.headers.contains_key(header::EXPECT);
+    match timeout(
+        app.limits.body_timeout,
+        collect(body, app.limits.body, waits),
+    )
+    .await
+    {
+        Ok(Ok(bytes)) => String::from_utf8(bytes).map_err(|_| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "the body is not UTF-8 text",
+                "send a session description",
+            )
+        }),
+        Ok(Err(problem)) => Err(problem),
+        Err(_) => Err(timed_out(app.limits.body_timeout)),
+    }
+}
+
+fn timed_out(bound: Duration) -> Problem {
+    let error = format!("the body was not complete after {} s", bound.as_secs());
+    Problem::new(StatusCode::REQUEST_TIMEOUT, error, "send it faster")
+        .with(header::CONNECTION, "close")
+}
+
+/// `waits`: the client sends its body only when we begin to read it.
+async fn collect(mut body: Body, limit: usize, waits: bool) -> Result<Vec<u8>, Problem> {
+    use axum::body::HttpBody;
+    let too_large = || {
+        let error = format!("the body is longer than {limit} bytes");
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            error,
+            "no sensible session description is that long",
+        )
+        .with(header::CONNECTION, "close")
+    };
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit && (waits || announced > limit * DRAIN) {
+        return Err(too_large());
+    }
+    let (mut bytes, mut seen) = (Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let broken = |_| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "the body broke off",
+                "send it whole",
+            )
+        };
+        let Ok(data) = frame.map_err(broken)?.into_data() else {
+            continue;
+        };
+        seen += data.len();
+        if seen > limit * DRAIN {
+            break;
+        }
+        if seen <= limit {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    if seen > limit {
+        Err(too_large())
+    } else {
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,341 @@
+//! WHEP (draft-ietf-wish-whep), whose HTTP rules are those of WHIP (RFC 9725).
+//!
+//! The client offers. We never make a counter-offer, and there is no ICE
+//! restart: a peer whose network changes joins anew.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
+
+use super::accept::Client;
+use super::hub::{JoinError, Reply, TrickleError, Waiting};
+use super::problem::Problem;
+use super::routes::{self, App, method_not_allowed, read_body, text};
+use crate::address::encode_part;
+use crate::message::{Candidate, MAX_CANDIDATE, Message};
+use crate::signaller::{PeerInfo, Refusal};
+
+const SDP: &str = "application/sdp";
+const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(super) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+
+/// The longest `User-Agent` that is passed on, in characters.
+const MAX_AGENT: usize = 200;
+
+type Shared = State<Arc<App>>;
+
+/// `/whep/STREAM`: where sessions begin.
+pub(super) async fn endpoint(
+    app: Shared,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Path(stream) = path.map_err(|_| no_stream())?;
+    let (parts, body) = request.into_parts();
+    match parts.method {
+        Method::OPTIONS => Ok(endpoint_options(&app, &stream, &parts.headers).await),
+        Method::POST => join(&app, &stream, &parts, body).await,
+        // "a 2xx successful response with no content"; the type tells players
+        // what may be posted here.
+        Method::GET | Method::HEAD => {
+            app.authorise(&parts.headers)?;
+            app.hub.links(&stream).ok_or_else(no_stream)?;
+            Ok([
+                (header::CONTENT_TYPE, SDP),
+                (ACCEPT_POST, SDP),
+                (header::CACHE_CONTROL, "no-store"),
+            ]
+            .into_response())
+        }
+        _ => Ok(method_not_allowed("POST, GET, HEAD, OPTIONS")),
+    }
+}
+
+/// `/whep/STREAM/SESSION`: one session.
+pub(super) async fn session(
+    app: Shared,
+    path: Result<Path<(String, String)>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Path((stream, id)) = path.map_err(|_| no_session())?;
+    let (parts, body) = request.into_parts();
+    if parts.method == Method::OPTIONS {
+        let allowed = [
+            (header::ALLOW, "PATCH, DELETE, GET, HEAD, OPTIONS"),
+            (ACCEPT_PATCH, FRAGMENT),
+        ];
+        return Ok((allowed, routes::options().await).into_response());
+    }
+    app.authorise(&parts.headers)?;
+    match parts.method {
+        Method::PATCH => trickle(&app, &stream, &id, &parts, body).await,
+        Method::DELETE => {
+            app.hub.resource(&stream, &id).ok_or_else(no_session)?;
+            if app.hub.leave(&id, "it said goodbye") {
+                Ok(StatusCode::OK.into_response())
+            } else {
+                Err(no_session())
+            }
+        }
+        Method::GET | Method::HEAD => {
+            app.hub.resource(&stream, &id).ok_or_else(no_session)?;
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        _ => Ok(method_not_allowed("PATCH, DELETE, GET, HEAD, OPTIONS")),
+    }
+}
+
+/// Tells the ICE servers too, for clients that cannot take them later, but not
+/// in a CORS preflight, which carries no token (RFC 9725 section 4.6).
+async fn endpoint_options(app: &App, stream: &str, headers: &HeaderMap) -> Response {
+    let allowed = [
+        (header::ALLOW, "POST, GET, HEAD, OPTIONS"),
+        (ACCEPT_POST, SDP),
+    ];
+    let mut response = (allowed, routes::options().await).into_response();
+    let preflight = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if !preflight && app.authorise(headers).is_ok() {
+        for link in app.hub.links(stream).iter().flat_map(|links| links.iter()) {
+            response.headers_mut().append(header::LINK, link.clone());
+        }
+    }
+    response
+}
+
+async fn join(app: &App, stream: &str, parts: &Parts, body: Body) -> Result<Response, Problem> {
+    app.authorise(&parts.headers)?;
+    app.hub.links(stream).ok_or_else(no_stream)?;
+    let offer = read_body(app, parts, body, SDP).await?;
+    if offer.trim().is_empty() {
+        let hint = "this server makes no offers itself: post your own";
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "there is no offer in the body",
+            hint,
+        ));
+    }
+    let info = PeerInfo {
+        protocol: "whep".to_owned(),
+        address: parts.extensions.get::<Client>().map(|client| client.0),
+        agent: text(&parts.headers, &header::USER_AGENT)
+            .map(|agent| agent.chars().take(MAX_AGENT).collect()),
+    };
+    // From here on, a client that goes away drops `waiting`, and so leaves.
+    let mut waiting = app.hub.join(stream, info, offer).map_err(join_problem)?;
+    let reply = timeout(app.limits.answer_timeout, &mut waiting.reply).await;
+    match reply {
+        Ok(Ok(Reply::Answer(sdp))) => created(stream, sdp, waiting),
+        Ok(Ok(Reply::Refused(refusal))) => Err(refusal_problem(&refusal)),
+        Ok(Ok(Reply::Ended(reason))) => Err(Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the session ended before it began: {reason}"),
+            "try again",
+        )),
+        Ok(Err(_)) => Err(Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the stream has ended",
+            "ask for it again",
+        )),
+        Err(_) => Err(Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "the publisher of the stream does not answer",
+            "try again; if it stays so, see the publisher's log",
+        )),
+    }
+}
+
+fn created(stream: &str, sdp: String, waiting: Waiting) -> Result<Response, Problem> {
+    let location = format!("/whep/{}/{}", encode_part(stream), waiting.id);
+    let etag = format!("\"{}\"", waiting.etag);
+    let headers = [
+        (header::LOCATION, location.as_str()),
+        (header::ETAG, etag.as_str()),
+        (header::CONTENT_TYPE, SDP),
+        (ACCEPT_PATCH, FRAGMENT),
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "location, link, etag, accept-patch",
+        ),
+    ];
+    let mut response = (
+        StatusCode::CREATED,
+        headers.map(|(name, value)| (name, value.to_owned())),
+        sdp,
+    )
+        .into_response();
+    for link in waiting.links.iter() {
+        response.headers_mut().append(header::LINK, link.clone());
+    }
+    waiting.keep();
+    Ok(response)
+}
+
+async fn trickle(
+    app: &App,
+    stream: &str,
+    id: &str,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Problem> {
+    let resource = app.hub.resource(stream, id).ok_or_else(no_session)?;
+    check_precondition(&parts.headers, &resource.etag)?;
+    let body = read_body(app, parts, body, FRAGMENT).await?;
+    let fragment = read_fragment(&body)?;
+    if fragment
+        .ufrag
+        .is_some_and(|ufrag| !resource.ufrags.contains(&ufrag))
+    {
+        let hint = "this server has no ICE restart: DELETE this session and begin a new one";
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "the fragment belongs to another ICE session",
+            hint,
+        ));
+    }
+    app.hub
+        .trickle(id, fragment.messages)
+        .map_err(trickle_problem)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// RFC 9110 section 13.1.1, and RFC 9725 section 4.3.1 for who fails it how.
+fn check_precondition(headers: &HeaderMap, etag: &str) -> Result<(), Problem> {
+    let hint = "send `If-Match` with the ETag of the 201 response";
+    if !headers.contains_key(header::IF_MATCH) {
+        return Err(Problem::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "If-Match is missing",
+            hint,
+        ));
+    }
+    let mut given = headers
+        .get_all(header::IF_MATCH)
+        .iter()
+        .filter_map(|one| one.to_str().ok())
+        .flat_map(|one| one.split(','));
+    // Weak tags never match here.
+    if given.any(|one| {
+        one.trim() == "*"
+            || one
+                .trim()
+                .strip_prefix('"')
+                .and_then(|one| one.strip_suffix('"'))
+                == Some(etag)
+    }) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::PRECONDITION_FAILED,
+        "If-Match names another ICE session",
+        hint,
+    ))
+}
+
+struct Fragment {
+    ufrag: Option<String>,
+    messages: Vec<Message>,
+}
+
+fn read_fragment(body: &str) -> Result<Fragment, Problem> {
+    let mut fragment = Fragment {
+        ufrag: None,
+        messages: Vec::new(),
+    };
+    let (mut mid, mut index) = (None, None);
+    for line in body.lines().map(str::trim_end) {
+        if line.starts_with("m=") {
+            index = Some(index.map_or(0, |index: u32| index.saturating_add(1)));
+        } else if let Some(name) = line.strip_prefix("a=mid:") {
+            mid = Some(name.to_owned());
+        } else if let Some(name) = line.strip_prefix("a=ice-ufrag:") {
+            fragment.ufrag = Some(name.to_owned());
+        } else if let Some(candidate) = line
+            .strip_prefix("a=")
+            .filter(|line| line.starts_with("candidate:") && line.len() <= MAX_CANDIDATE)
+        {
+            let candidate = Candidate {
+                candidate: candidate.to_owned(),
+                sdp_mid: mid.clone(),
+                sdp_m_line_index: index,
+            };
+            fragment.messages.push(Message::Candidate(candidate));
+        } else if line == "a=end-of-candidates" {
+            fragment.messages.push(Message::EndOfCandidates);
+        }
+    }
+    Ok(fragment)
+}
+
+fn no_stream() -> Problem {
+    Problem::not_found(
+        "there is no stream of that name",
+        "GET /streams lists those there are",
+    )
+}
+
+fn no_session() -> Problem {
+    Problem::not_found(
+        "there is no such session (any more)",
+        "POST an offer to /whep/STREAM to begin one",
+    )
+}
+
+fn join_problem(error: JoinError) -> Problem {
+    match error {
+        JoinError::Unknown => no_stream(),
+        JoinError::NotLive => Problem::new(
+            StatusCode::CONFLICT,
+            "the stream is not live now",
+            "try again in a second",
+        )
+        .with(header::RETRY_AFTER, "1"),
+        JoinError::Full => Problem::busy("the publisher of the stream has too much to do"),
+        JoinError::TooMany => {
+            let hint = "DELETE some of your sessions";
+            Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "your address has too many sessions",
+                hint,
+            )
+            .with(header::RETRY_AFTER, "5")
+        }
+        JoinError::NoRandom => Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the system gives no random numbers",
+            "see to the system",
+        ),
+    }
+}
+
+fn trickle_problem(error: TrickleError) -> Problem {
+    match error {
+        TrickleError::Unknown => no_session(),
+        TrickleError::Full => Problem::busy("the publisher of the stream has too much to do"),
+        TrickleError::TooMany => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many candidates",
+            "a handful is enough",
+        ),
+    }
+}
+
+fn refusal_problem(refusal: &Refusal) -> Problem {
+    let (status, hint) = match refusal {
+        Refusal::Incompatible(_) => (StatusCode::NOT_ACCEPTABLE, "offer another codec"),
+        Refusal::Malformed(_) => (
+            StatusCode::BAD_REQUEST,
+            "send an offer as browsers make them",
+        ),
+        Refusal::Busy(_) => return Problem::busy(refusal.to_string()),
+        Refusal::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "see the publisher's log"),
+    };
+    Problem::new(status, refusal.to_string(), hint)
+}
