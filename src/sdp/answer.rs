@@ -74,7 +74,7 @@ impl OfferPlan {
 
     /// The mids of the accepted m-lines, the one with the transport first
     /// (RFC 9143 section 7.3.1).
-    fn bundled_mids(&self) -> Vec<String> {
+    pub(super) fn bundled_mids(&self) -> Vec<String> {
         let accepted = |mid: &&String| self.media.iter().any(|it| it.mid == **mid);
         match &self.original.bundle {
             Some(mids) => mids.iter().filter(accepted).cloned().collect(),
@@ -166,7 +166,7 @@ fn is_kept(attribute: &Attribute, formats: &[&str]) -> bool {
     }
 }
 
-fn add_candidates(media: &mut Media, candidates: &[String], complete: bool) {
+pub(super) fn add_candidates(media: &mut Media, candidates: &[String], complete: bool) {
     for candidate in candidates {
         if let Some(value) = candidate.trim().strip_prefix("candidate:") {
             media.add_attribute_with_value("candidate", value);

@@ -11,12 +11,14 @@
 //! | `offer` | the plan: which m-line takes which track |
 //! | `narrow` | the plan written as an offer for webrtcbin |
 //! | `answer` | webrtcbin's answer widened to the original offer |
+//! | `accept` | a far side's answer to an offer of ours |
 //! | `codec` | payload types, profiles, what decodes what |
 //! | `extension` | RTP header extensions |
 //! | `transport` | ICE credentials, DTLS role, candidates of the bundle |
 //! | `identity` | certificate fingerprints |
 //! | `candidate` | candidate lines, trickle ICE fragments |
 
+mod accept;
 mod answer;
 mod candidate;
 mod codec;
@@ -27,10 +29,11 @@ mod offer;
 mod transport;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 
+pub use accept::{AcceptedAnswer, accept_answer, transport_mline, with_candidates};
 pub use candidate::{CandidateLine, Fragment, check_candidate, trickle_fragment};
 pub use codec::{Codec, CodecOffer, H264Profile};
 pub use identity::{Fingerprint, Identity};
@@ -69,6 +72,12 @@ pub enum SdpError {
     /// It is well formed, but there is nothing in it that we can send.
     #[error("{0}")]
     Incompatible(String),
+}
+
+/// The `a=ice-ufrag` of a description, in the m-line that has the transport or
+/// for the session.
+pub fn ice_ufrag(description: &str) -> Option<String> {
+    transport::ufrag(&parse(description).ok()?)
 }
 
 fn malformed(text: impl Into<String>) -> SdpError {

@@ -65,7 +65,7 @@ fn media(parts: &Parts<'_>, index: usize) -> Media {
     let formats = std::iter::once(plan.payload_type).chain(plan.rtx_payload_type);
     let formats: Vec<String> = formats.map(|it| it.to_string()).collect();
 
-    let mut attributes = transport(parts.transport);
+    let mut attributes = parts.transport.attributes();
     attributes.push(Mid(plan.mid.clone()).into());
     attributes.extend(parts.extensions[index].iter().map(Extension::offered));
     // Whatever they would send, we do not take it.
@@ -95,16 +95,4 @@ fn media(parts: &Parts<'_>, index: usize) -> Media {
         key: None,
         attributes,
     }
-}
-
-fn transport(transport: &Transport) -> Vec<Attribute> {
-    let mut attributes = vec![
-        Attribute::with_value("ice-ufrag", &transport.ufrag),
-        Attribute::with_value("ice-pwd", &transport.password),
-    ];
-    let fingerprint = transport.identity.fingerprints.first();
-    // webrtcbin reads one, and we do not rely on how it compares it.
-    attributes.extend(fingerprint.map(|it| Attribute::with_value("fingerprint", it.to_value())));
-    attributes.push(transport.setup.clone().into());
-    attributes
 }

@@ -1,11 +1,11 @@
 //! The plan for an offer: which of its m-lines takes which of our tracks.
 
-use sdp_types::{Direction, Group, Media, Mid, RtcpMux, Session, TypedAttribute};
+use sdp_types::{Direction, Media, Mid, RtcpMux, Session, TypedAttribute};
 
 use super::codec::Payloads;
 use super::extension::{self, Extension};
 use super::narrow;
-use super::transport::Transport;
+use super::transport::{Transport, bundle_mids};
 use super::{Codec, CodecOffer, Identity, Kind, SdpError, malformed, parse};
 
 /// One of our tracks, and what it could be sent as, best first.
@@ -129,6 +129,16 @@ impl OfferPlan {
     pub fn ufrag(&self) -> &str {
         &self.original.ufrag
     }
+
+    /// The index and the mid of the m-line that has the transport in the
+    /// answer, which all of our candidates belong to.
+    pub fn transport_mline(&self) -> (usize, Option<&str>) {
+        let first = self.bundled_mids().into_iter().next();
+        let leads = |it: &&MediaPlan| first.as_deref() == Some(it.mid.as_str());
+        let mline = self.media.iter().find(leads).map_or(0, |it| it.mline);
+        let line = self.original.lines.get(mline);
+        (mline, line.and_then(|it| it.mid.as_deref()))
+    }
 }
 
 /// One m-line of the offer, read.
@@ -161,23 +171,15 @@ fn is_alive(media: &Media) -> bool {
     media.port != 0 || media.has_attribute("bundle-only")
 }
 
-/// The mids of the first BUNDLE group. Further groups would be further
-/// transports; their m-lines are rejected.
+/// The mids of the BUNDLE group; one m-line may do without.
 fn bundle(session: &Session) -> Result<Option<Vec<String>>, SdpError> {
-    let group = session
-        .attributes_typed::<Group>()
-        .flatten()
-        .find(|it| it.semantics.as_str().eq_ignore_ascii_case("BUNDLE"));
-    if let Some(group) = group {
-        let mids = group.mid_tags.into_iter().filter(|it| !it.is_empty());
-        return Ok(Some(mids.take(super::MAX_MEDIA).collect()));
-    }
-    if session.medias.iter().filter(|it| is_alive(it)).count() > 1 {
+    let mids = bundle_mids(session);
+    if mids.is_none() && session.medias.iter().filter(|it| is_alive(it)).count() > 1 {
         return Err(malformed(
             "the offer has several m-lines and no a=group:BUNDLE, which is required (RFC 9725 4.4)",
         ));
     }
-    Ok(None)
+    Ok(mids)
 }
 
 fn lines<'a>(session: &'a Session, bundle: Option<&[String]>) -> Result<Vec<Line<'a>>, SdpError> {

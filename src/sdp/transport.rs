@@ -1,10 +1,10 @@
 //! The transport of a bundle: ICE credentials, DTLS role, identity, candidates.
 
-use sdp_types::{Media, Session, Setup};
+use sdp_types::{Attribute, Group, Media, Session, Setup};
 
 use super::{
-    CandidateLine, Fingerprint, Identity, MAX_CANDIDATES, SdpError, check_candidate, is_ice_text,
-    malformed,
+    CandidateLine, Fingerprint, Identity, MAX_CANDIDATES, MAX_MEDIA, SdpError, check_candidate,
+    is_ice_text, malformed,
 };
 
 /// What the bundle's tagged m-line says of the transport that all share
@@ -44,6 +44,30 @@ impl Transport {
             candidates,
         })
     }
+
+    /// The lines that webrtcbin 1.22 wants in each m-line, the same in all.
+    pub(super) fn attributes(&self) -> Vec<Attribute> {
+        let mut attributes = vec![
+            Attribute::with_value("ice-ufrag", &self.ufrag),
+            Attribute::with_value("ice-pwd", &self.password),
+        ];
+        // webrtcbin reads one, and we do not rely on how it compares it.
+        let first = self.identity.fingerprints.first();
+        attributes.extend(first.map(|it| Attribute::with_value("fingerprint", it.to_value())));
+        attributes.push(self.setup.clone().into());
+        attributes
+    }
+}
+
+/// The mids of the first BUNDLE group. Further groups would be further
+/// transports; their m-lines are rejected.
+pub(super) fn bundle_mids(session: &Session) -> Option<Vec<String>> {
+    let group = session
+        .attributes_typed::<Group>()
+        .flatten()
+        .find(|it| it.semantics.as_str().eq_ignore_ascii_case("BUNDLE"))?;
+    let mids = group.mid_tags.into_iter().filter(|it| !it.is_empty());
+    Some(mids.take(MAX_MEDIA).collect())
 }
 
 /// The value of an attribute of the m-line, or of the session.
@@ -52,6 +76,25 @@ fn value<'a>(session: &'a Session, media: &'a Media, name: &'a str) -> Option<&'
         .get_first_attribute_value(name)
         .or_else(|| session.get_first_attribute_value(name))
         .flatten()
+}
+
+/// The user fragment of the transport that a bundle shares.
+pub(super) fn ufrag(session: &Session) -> Option<String> {
+    let media = session.medias.get(tagged_line(session))?;
+    value(session, media, "ice-ufrag").map(str::to_owned)
+}
+
+/// The index of the m-line that has the transport: the first of the BUNDLE
+/// group that is there, else the first that is in use.
+pub(super) fn tagged_line(session: &Session) -> usize {
+    let mid = |media: &Media, tag: &str| media.get_first_attribute_value("mid") == Some(Some(tag));
+    let of_group = bundle_mids(session)
+        .into_iter()
+        .flatten()
+        .find_map(|tag| session.medias.iter().position(|it| mid(it, &tag)));
+    of_group
+        .or_else(|| session.medias.iter().position(|it| it.port != 0))
+        .unwrap_or_default()
 }
 
 /// ICE credentials must be there, and be of 4 to 256 and 22 to 256 characters

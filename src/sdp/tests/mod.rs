@@ -1,5 +1,6 @@
 //! Offers of real browsers, narrowed and widened again; and hostile ones.
 
+mod accepts;
 mod answers;
 mod candidates;
 mod hostile;
@@ -7,7 +8,7 @@ mod offers;
 
 use super::*;
 
-const CHROMIUM: &str = include_str!("../fixtures/chromium-av.sdp");
+pub(crate) const CHROMIUM: &str = include_str!("../fixtures/chromium-av.sdp");
 const CHROMIUM_VIDEO_FIRST: &str = include_str!("../fixtures/chromium-va.sdp");
 const CHROMIUM_DATA: &str = include_str!("../fixtures/chromium-data-first.sdp");
 const CHROMIUM_DATA_ONLY: &str = include_str!("../fixtures/chromium-data-only.sdp");
@@ -62,7 +63,7 @@ fn audio() -> TrackOffer {
 }
 
 /// What `rtcsink` has with test picture and sound: video is track 0.
-fn tracks() -> [TrackOffer; 2] {
+pub(crate) fn tracks() -> [TrackOffer; 2] {
     [video(&[VP8, H264]), audio()]
 }
 
@@ -91,7 +92,7 @@ fn small_offer(video: &str, more: &[&str]) -> String {
 }
 
 /// What webrtcbin 1.22 answers to a narrowed offer, in its order of lines.
-fn webrtcbin_answer(plan: &OfferPlan) -> String {
+pub(crate) fn webrtcbin_answer(plan: &OfferPlan) -> String {
     let mids: Vec<&str> = plan.media.iter().map(|it| it.mid.as_str()).collect();
     let mut answer = format!(
         "v=0\r\n{}\r\ns=-\r\na=ice-options:trickle\r\na=group:BUNDLE {}\r\n",

@@ -1,0 +1,99 @@
+//! The other direction: a far side's answer to an offer of ours.
+
+use sdp_types::{Attribute, Media, Mid, Session, TypedAttribute};
+
+use super::answer::add_candidates;
+use super::transport::{Transport, tagged_line};
+use super::{Identity, SdpError, malformed, parse, write};
+
+/// An answer that webrtcbin can take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedAnswer {
+    /// The answer for webrtcbin: as it came, but every m-line, the rejected
+    /// ones too, has the transport of the bundle, and only usable candidates.
+    pub mended: String,
+    /// Who the far side says it is.
+    pub identity: Identity,
+}
+
+/// Checks the `answer` to our `offer` and mends it for webrtcbin.
+///
+/// In every version, webrtcbin writes the ICE credentials of each m-line to
+/// the bundle's transport, rejected ones included, and refuses m-lines without.
+pub fn accept_answer(offer: &str, answer: &str) -> Result<AcceptedAnswer, SdpError> {
+    let ours = parse(offer)?;
+    let mut theirs = parse(answer)?;
+    let kinds = |session: &Session| -> Vec<String> {
+        session.medias.iter().map(|it| it.media.clone()).collect()
+    };
+    if kinds(&ours) != kinds(&theirs) {
+        return Err(malformed(
+            "the answer does not have the m-lines of the offer (RFC 3264 6)",
+        ));
+    }
+    if theirs.medias.iter().all(|it| it.port == 0) {
+        return Err(malformed("the answer rejects everything"));
+    }
+    let tagged = tagged_line(&theirs);
+    let transport = Transport::read(&theirs, &theirs.medias[tagged], theirs.medias.iter())?;
+    if transport.setup == sdp_types::Setup::ActPass {
+        return Err(malformed(
+            "a=setup of an answer must be active or passive (RFC 8842 5.3)",
+        ));
+    }
+    let shared = transport.attributes();
+    theirs.attributes.retain(|it| !is_transport(it));
+    for (index, media) in theirs.medias.iter_mut().enumerate() {
+        media.attributes.retain(|it| !is_transport(it));
+        media.add_attributes(shared.clone());
+        if index == tagged {
+            add_candidates(media, &transport.candidates, false);
+        }
+    }
+    Ok(AcceptedAnswer {
+        mended: write(&theirs),
+        identity: transport.identity,
+    })
+}
+
+/// Puts our `candidates` (without `a=`) into the m-line of `description` that
+/// has the transport, and `a=end-of-candidates` if `complete`.
+pub fn with_candidates(
+    description: &str,
+    candidates: &[String],
+    complete: bool,
+) -> Result<String, SdpError> {
+    let mut session = parse(description)?;
+    let tagged = tagged_line(&session);
+    let media = session
+        .medias
+        .get_mut(tagged)
+        .ok_or_else(|| malformed("the description has no m-line"))?;
+    add_candidates(media, candidates, complete);
+    Ok(write(&session))
+}
+
+/// The index and the mid of the m-line in `description` that has the
+/// transport, which all candidates belong to.
+pub fn transport_mline(description: &str) -> Result<(usize, Option<String>), SdpError> {
+    let session = parse(description)?;
+    let tagged = tagged_line(&session);
+    let mid = session.medias.get(tagged).and_then(mid);
+    Ok((tagged, mid.map(str::to_owned)))
+}
+
+fn mid(media: &Media) -> Option<&str> {
+    media.get_first_attribute_value(Mid::NAME).flatten()
+}
+
+fn is_transport(attribute: &Attribute) -> bool {
+    [
+        "ice-ufrag",
+        "ice-pwd",
+        "fingerprint",
+        "setup",
+        "candidate",
+        "end-of-candidates",
+    ]
+    .contains(&attribute.attribute.as_str())
+}
