@@ -5,10 +5,24 @@
 //! owner drains [`Session::poll_action`] after every other call, then sleeps
 //! until [`Session::poll_timeout`]. Time is an argument.
 
-use std::time::{Duration, Instant};
+mod candidates;
+mod config;
+mod edge;
+mod event;
 
-use crate::message::Message;
-use crate::sdp::{OfferPlan, TrackOffer};
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::message::{Candidate, Message};
+use crate::sdp::{self, Identity, OfferPlan, SdpError};
+
+pub use candidates::CandidateCounts;
+pub use config::{Config, Side};
+use edge::{Event, edge};
+pub use event::{Action, ConnectionEvent, EndReason};
 
 /// Where a session is. Edges: see `edge` (a pure function) and its table test.
 ///
@@ -42,195 +56,390 @@ pub enum Phase {
     Ended,
 }
 
-/// Which side of the offer/answer exchange we are on, for life.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// They offer: we answer with these tracks.
-    Answerer {
-        /// What we can send.
-        tracks: Vec<TrackOffer>,
-    },
-    /// We offer.
-    Offerer,
-}
-
-/// How a session behaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Which side we are on.
-    pub side: Side,
-    /// Do our candidates travel after the description, one by one?
-    pub trickle_out: bool,
-    /// How long to wait for further candidates after the last one when they
-    /// must travel in the description and no ICE server is configured.
-    pub gather_settle: Duration,
-    /// How long to wait at most for STUN and TURN candidates then.
-    pub gather_bound: Duration,
-    /// Is a STUN or TURN server configured?
-    pub ice_servers: bool,
-    /// From the first event to `Connected`.
-    pub negotiation_timeout: Duration,
-    /// How many candidates are taken from the far side.
-    pub max_candidates: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            side: Side::Answerer { tracks: Vec::new() },
-            trickle_out: false,
-            gather_settle: Duration::from_millis(10),
-            gather_bound: Duration::from_millis(500),
-            ice_servers: false,
-            negotiation_timeout: Duration::from_secs(15),
-            max_candidates: 128,
-        }
-    }
-}
-
-/// What the peer connection reports.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConnectionEvent {
-    /// [`Action::Prepare`] is done.
-    Prepared,
-    /// [`Action::SetRemote`] is done.
-    RemoteSet,
-    /// [`Action::CreateAnswer`] or [`Action::CreateOffer`] is done.
-    Created(String),
-    /// [`Action::SetLocal`] is done.
-    LocalSet,
-    /// A local candidate, `candidate:…`.
-    Candidate(String),
-    /// There are no more local candidates.
-    GatheringComplete,
-    /// The far side's certificate is the one that it announced.
-    IdentityProven,
-    /// The far side's certificate is another one.
-    IdentityMismatch,
-    /// DTLS is up, keys are set.
-    DtlsConnected,
-    /// The far side has closed DTLS.
-    DtlsClosed,
-    /// ICE found no working path, or lost it.
-    IceFailed,
-    /// Nothing was heard from a connected peer for this long.
-    Silent(Duration),
-    /// Something on our side failed.
-    Failed(String),
-}
-
-/// What the owner has to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Build the peer connection and its senders for this plan, then report
-    /// [`ConnectionEvent::Prepared`].
-    Prepare(Box<OfferPlan>),
-    /// Set the remote description.
-    SetRemote {
-        /// Is it an offer (or an answer)?
-        offer: bool,
-        /// The description.
-        sdp: String,
-    },
-    /// Make an offer.
-    CreateOffer,
-    /// Make an answer.
-    CreateAnswer,
-    /// Set the local description.
-    SetLocal {
-        /// Is it an offer (or an answer)?
-        offer: bool,
-        /// The description.
-        sdp: String,
-    },
-    /// Hand a remote candidate to ICE; the m-line is the transport's (0).
-    AddCandidate(String),
-    /// Send a note.
-    Send(Message),
-    /// Turn the peer away; `Ended` follows.
-    Refuse(crate::sdp::SdpError),
-    /// Media may flow: the far side has proven its identity.
-    StartMedia,
-    /// The session is over: free everything.
-    End(EndReason),
-}
-
-/// Why a session ended.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EndReason {
-    /// The far side left, or closed its connection.
-    #[error("left: {0}")]
-    Left(String),
-    /// We closed it.
-    #[error("closed: {0}")]
-    Closed(String),
-    /// It was refused.
-    #[error("refused: {0}")]
-    Refused(crate::sdp::SdpError),
-    /// The far side broke the protocol.
-    #[error("the peer misbehaved: {0}")]
-    Misbehaved(String),
-    /// Its certificate is not the one that its description announced.
-    #[error("the peer's certificate is not the one in its description; it may be an impostor")]
-    Impostor,
-    /// No connection came about in time.
-    #[error("no connection after {} s, while {}", .0.as_secs(), .1)]
-    TimedOut(Duration, &'static str),
-    /// Nothing was heard from it any more.
-    #[error("nothing heard for {} s", .0.as_secs())]
-    Silent(Duration),
-    /// ICE found no path, or lost it.
-    #[error("no network path (any more)")]
-    NoPath,
-    /// Something failed on our side.
-    #[error("failed here: {0}")]
-    Failed(String),
-}
-
 /// The state machine. See the module's documentation.
 #[derive(Debug)]
 pub struct Session {
+    config: Config,
     phase: Phase,
+    actions: VecDeque<Action>,
+    /// When the negotiation times out; `None`: never.
+    deadline: Option<Instant>,
+    /// Answerer: what we make of the offer. There from `Preparing` on.
+    plan: Option<OfferPlan>,
+    /// The local description as webrtcbin made it. There once it is to be set.
+    local: Option<String>,
+    identity: Option<Identity>,
+    ours: candidates::Local,
+    theirs: candidates::Remote,
+    proven: bool,
+    keyed: bool,
+    ice_failed: bool,
 }
 
 impl Session {
     /// A session that begins `now`. An offerer has [`Action::CreateOffer`] to do.
     pub fn new(config: Config, now: Instant) -> Self {
-        todo!("{config:?} {now:?}")
+        let deadline = now.checked_add(config.negotiation_timeout);
+        let mut session = Self {
+            phase: Phase::AwaitingOffer,
+            actions: VecDeque::new(),
+            deadline,
+            plan: None,
+            local: None,
+            identity: None,
+            ours: candidates::Local::default(),
+            theirs: candidates::Remote::default(),
+            proven: false,
+            keyed: false,
+            ice_failed: false,
+            config,
+        };
+        if session.is_offerer() {
+            session.phase = Phase::Describing;
+            session.push(Action::CreateOffer);
+        }
+        session
     }
 
     /// A note has arrived from the far side.
     pub fn handle_message(&mut self, now: Instant, message: Message) {
-        todo!("{now:?} {message:?}")
+        if self.phase == Phase::Ended {
+            return;
+        }
+        match message {
+            Message::Offer { sdp } => self.handle_offer(&sdp),
+            Message::Answer { sdp } => self.handle_answer(&sdp),
+            Message::PleaseOffer => {
+                self.step(Event::PleaseOffer);
+            }
+            Message::Candidate(candidate) => self.handle_candidate(&candidate.candidate),
+            // Of no use to ICE: webrtcbin tries what it has until it times out.
+            Message::EndOfCandidates => (),
+            Message::Bye { reason } => self.close(EndReason::left(&reason)),
+        }
+        self.advance(now);
     }
 
     /// The peer connection has something to report.
     pub fn handle_connection(&mut self, now: Instant, event: ConnectionEvent) {
-        todo!("{now:?} {event:?}")
+        if self.phase == Phase::Ended {
+            return;
+        }
+        match event {
+            ConnectionEvent::Prepared => self.handle_prepared(),
+            ConnectionEvent::RemoteSet => self.handle_remote_set(),
+            ConnectionEvent::Created(sdp) => self.handle_created(sdp),
+            ConnectionEvent::LocalSet => self.handle_local_set(now),
+            ConnectionEvent::Candidate(line) if !line.is_empty() => self.ours.add(now, line),
+            ConnectionEvent::Candidate(_) | ConnectionEvent::GatheringComplete => {
+                self.handle_gathering_complete();
+            }
+            ConnectionEvent::IdentityProven => self.proven = true,
+            ConnectionEvent::IdentityMismatch => self.close(EndReason::Impostor),
+            ConnectionEvent::DtlsConnected => self.keyed = true,
+            ConnectionEvent::DtlsClosed => self.close(EndReason::left("closed the connection")),
+            ConnectionEvent::IceFailed if self.phase == Phase::Connected => {
+                self.close(EndReason::NoPath);
+            }
+            // Candidates that are still to come may yet mend it.
+            ConnectionEvent::IceFailed => self.ice_failed = true,
+            ConnectionEvent::Silent(time) => self.close(EndReason::Silent(time)),
+            ConnectionEvent::Failed(text) => self.close(EndReason::Failed(text)),
+        }
+        self.advance(now);
     }
 
     /// Time has passed: to be called when [`poll_timeout`](Self::poll_timeout) is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        todo!("{now:?}")
+        self.advance(now);
+        let pending = !matches!(self.phase, Phase::Connected | Phase::Ended);
+        if pending && self.deadline.is_some_and(|deadline| deadline <= now) {
+            let waited = self.config.negotiation_timeout;
+            self.close(EndReason::TimedOut(waited, self.doing()));
+        }
     }
 
-    /// The owner wants it over.
+    /// The owner wants it over. What was to be done and is not polled yet is
+    /// not done any more.
     pub fn close(&mut self, reason: EndReason) {
-        todo!("{reason:?}")
+        if self.phase == Phase::Ended {
+            return;
+        }
+        self.phase = Phase::Ended;
+        self.actions.clear();
+        self.actions.push_back(Action::End(reason));
     }
 
     /// What is to be done next, oldest first.
     pub fn poll_action(&mut self) -> Option<Action> {
-        todo!()
+        self.actions.pop_front()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), if nothing comes before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        let gathered = match self.phase {
+            Phase::Connected | Phase::Ended => return None,
+            Phase::Gathering => self.ours.due(&self.config),
+            _ => None,
+        };
+        self.deadline.into_iter().chain(gathered).min()
     }
 
     /// Where it is.
     pub fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// Who the far side says it is, once it has sent its description.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// What became of the candidates that the far side sent one by one.
+    pub fn candidates(&self) -> CandidateCounts {
+        self.theirs.counts
+    }
+
+    fn handle_offer(&mut self, offer: &str) {
+        if !self.step(Event::Offer) {
+            return;
+        }
+        let tracks = match &self.config.side {
+            Side::Answerer { tracks } => tracks.as_slice(),
+            Side::Offerer => &[],
+        };
+        match OfferPlan::new(offer, tracks) {
+            Ok(plan) => {
+                self.identity = Some(plan.identity.clone());
+                self.push(Action::Prepare(Box::new(plan.clone())));
+                self.plan = Some(plan);
+            }
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    fn handle_answer(&mut self, answer: &str) {
+        if !self.step(Event::Answer) {
+            return;
+        }
+        let offer = self.local.as_deref().unwrap_or_default();
+        match sdp::accept_answer(offer, answer) {
+            Ok(accepted) => {
+                self.identity = Some(accepted.identity);
+                self.push(Action::SetRemote {
+                    offer: false,
+                    sdp: accepted.mended,
+                });
+            }
+            Err(error) => self.close(EndReason::Misbehaved(error.to_string())),
+        }
+    }
+
+    fn handle_candidate(&mut self, line: &str) {
+        let Some(line) = self.theirs.check(line, self.config.max_candidates) else {
+            return;
+        };
+        if self.is_remote_set() {
+            self.push(Action::AddCandidate(line));
+        } else {
+            self.theirs.early.push(line);
+        }
+    }
+
+    fn handle_prepared(&mut self) {
+        if self.step(Event::Prepared) {
+            let plan = self.plan.as_ref();
+            let sdp = plan.map(|it| it.narrowed.clone()).unwrap_or_default();
+            self.push(Action::SetRemote { offer: true, sdp });
+        }
+    }
+
+    fn handle_remote_set(&mut self) {
+        if !self.step(Event::RemoteSet) {
+            return;
+        }
+        for line in std::mem::take(&mut self.theirs.early) {
+            self.push(Action::AddCandidate(line));
+        }
+        if !self.is_offerer() {
+            self.push(Action::CreateAnswer);
+        }
+    }
+
+    fn handle_created(&mut self, sdp: String) {
+        if self.local.is_some() {
+            self.close(EndReason::Failed("two descriptions were made".to_owned()));
+        } else if self.step(Event::Created) {
+            self.push(Action::SetLocal {
+                offer: self.is_offerer(),
+                sdp: sdp.clone(),
+            });
+            self.local = Some(sdp);
+        }
+    }
+
+    fn handle_local_set(&mut self, now: Instant) {
+        if self.local.is_none() {
+            self.close(EndReason::Failed("no description was made".to_owned()));
+        } else if self.step(Event::LocalSet) {
+            self.ours.begin(now);
+        }
+    }
+
+    fn handle_gathering_complete(&mut self) {
+        let first = !std::mem::replace(&mut self.ours.complete, true);
+        if first && self.config.trickle_out && self.is_local_sent() {
+            self.send_candidates();
+            self.push(Action::Send(Message::EndOfCandidates));
+        }
+    }
+
+    /// Does what has become possible: the description leaves when it may,
+    /// candidates behind it, and media start when all is proven.
+    fn advance(&mut self, now: Instant) {
+        if self.phase == Phase::Gathering {
+            let due = self.ours.due(&self.config);
+            if self.config.trickle_out {
+                self.send_description(&[], false);
+                self.send_candidates();
+                if self.ours.complete && self.phase != Phase::Ended {
+                    self.push(Action::Send(Message::EndOfCandidates));
+                }
+            } else if due.is_some_and(|due| due <= now) {
+                self.send_gathered();
+            }
+        } else if self.is_local_sent() {
+            self.send_candidates();
+        }
+        if self.phase == Phase::Connecting && self.proven && self.keyed && self.step(Event::Secured)
+        {
+            self.push(Action::StartMedia);
+        }
+    }
+
+    fn send_gathered(&mut self) {
+        let candidates = std::mem::take(&mut self.ours.waiting);
+        if candidates.is_empty() {
+            self.close(EndReason::Failed(
+                "no local network address could be used; is the network up, and are \
+                 there free ports in ice-port-range?"
+                    .to_owned(),
+            ));
+            return;
+        }
+        self.send_description(&candidates, self.ours.complete);
+    }
+
+    /// Sends the local description with `candidates` in it.
+    fn send_description(&mut self, candidates: &[String], complete: bool) {
+        let local = self.local.as_deref().unwrap_or_default();
+        let written = match &self.plan {
+            Some(plan) => plan.answer(local, candidates, complete),
+            None => sdp::with_candidates(local, candidates, complete),
+        };
+        match written {
+            Ok(sdp) if self.step(Event::Sent) => self.push(Action::Send(if self.is_offerer() {
+                Message::Offer { sdp }
+            } else {
+                Message::Answer { sdp }
+            })),
+            Ok(_) => (),
+            Err(error) => self.close(EndReason::Failed(error.to_string())),
+        }
+    }
+
+    /// Sends the candidates that wait, or drops them where they cannot follow
+    /// the description.
+    fn send_candidates(&mut self) {
+        let waiting = std::mem::take(&mut self.ours.waiting);
+        if !self.config.trickle_out || self.phase == Phase::Ended || waiting.is_empty() {
+            return;
+        }
+        let (mline, mid) = self.transport_mline();
+        for candidate in waiting {
+            self.push(Action::Send(Message::Candidate(Candidate {
+                candidate,
+                sdp_mid: mid.clone(),
+                sdp_m_line_index: u32::try_from(mline).ok(),
+            })));
+        }
+    }
+
+    /// The m-line of our description, as the far side sees it, that all of our
+    /// candidates belong to.
+    fn transport_mline(&self) -> (usize, Option<String>) {
+        match &self.plan {
+            Some(plan) => {
+                let (mline, mid) = plan.transport_mline();
+                (mline, mid.map(str::to_owned))
+            }
+            None => {
+                let local = self.local.as_deref().unwrap_or_default();
+                sdp::transport_mline(local).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Takes the edge of `event`, or ends the session where there is none.
+    fn step(&mut self, event: Event) -> bool {
+        match edge(self.phase, &self.config.side, event) {
+            Ok(next) => {
+                self.phase = next;
+                true
+            }
+            Err(misstep) => {
+                self.close(misstep.into());
+                false
+            }
+        }
+    }
+
+    fn refuse(&mut self, error: SdpError) {
+        self.close(EndReason::Refused(error.clone()));
+        self.actions.push_front(Action::Refuse(error));
+    }
+
+    fn push(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    fn is_offerer(&self) -> bool {
+        self.config.side == Side::Offerer
+    }
+
+    fn is_local_sent(&self) -> bool {
+        match self.phase {
+            Phase::AwaitingAnswer | Phase::Connecting | Phase::Connected => true,
+            Phase::Applying => self.is_offerer(),
+            _ => false,
+        }
+    }
+
+    fn is_remote_set(&self) -> bool {
+        match self.phase {
+            Phase::Connecting | Phase::Connected => true,
+            Phase::Answering | Phase::Gathering => !self.is_offerer(),
+            _ => false,
+        }
+    }
+
+    /// What a negotiation that timed out was at.
+    fn doing(&self) -> &'static str {
+        match self.phase {
+            Phase::AwaitingOffer => "waiting for its offer",
+            Phase::Preparing => "preparing to send",
+            Phase::Applying => "taking its description",
+            Phase::Answering => "making the answer",
+            Phase::Describing => "making the offer",
+            Phase::Gathering => "gathering our network addresses",
+            Phase::AwaitingAnswer => "waiting for its answer",
+            Phase::Connecting if self.keyed => "checking its certificate",
+            Phase::Connecting if self.proven => "agreeing on keys (DTLS)",
+            Phase::Connecting if self.ice_failed => {
+                "looking for a network path (ICE: none of the addresses works)"
+            }
+            Phase::Connecting => "looking for a network path (ICE)",
+            Phase::Connected | Phase::Ended => "being done",
+        }
     }
 }

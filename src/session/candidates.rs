@@ -1,0 +1,87 @@
+//! Candidates of both sides: ours until they may leave, theirs until ICE can
+//! take them.
+
+use std::time::{Duration, Instant};
+
+use super::Config;
+use crate::sdp::{CandidateLine, check_candidate};
+
+/// Our candidates, and when the description that waits for them leaves.
+#[derive(Debug, Default)]
+pub(super) struct Local {
+    /// Not sent yet.
+    pub(super) waiting: Vec<String>,
+    pub(super) complete: bool,
+    /// When the last one came.
+    last: Option<Instant>,
+    /// When the local description was set.
+    begun: Option<Instant>,
+}
+
+impl Local {
+    /// Takes a candidate, unless it comes after the end (RFC 8838 section 13).
+    pub(super) fn add(&mut self, now: Instant, line: String) {
+        if self.complete {
+            return;
+        }
+        self.waiting.push(line);
+        self.last = Some(now);
+    }
+
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.begun = Some(now);
+    }
+
+    /// When the wait is over, as far as is known now; `None`: never, or not
+    /// begun. With STUN or TURN the network decides when the last one comes,
+    /// so a pause means nothing.
+    pub(super) fn due(&self, config: &Config) -> Option<Instant> {
+        let begun = self.begun?;
+        if self.complete {
+            return Some(begun);
+        }
+        let after = |from: Instant, wait: Duration| from.checked_add(wait);
+        let bound = after(begun, config.gather_bound);
+        let settled = self
+            .last
+            .filter(|_| !config.ice_servers)
+            .and_then(|last| after(last, config.gather_settle));
+        bound.into_iter().chain(settled).min()
+    }
+}
+
+/// What became of the far side's candidates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CandidateCounts {
+    /// Handed to ICE, or waiting for the remote description.
+    pub taken: usize,
+    /// Of a kind that is not used: mDNS names, TCP, the RTCP component.
+    pub skipped: usize,
+    /// No candidates at all, or beyond [`Config::max_candidates`].
+    pub ignored: usize,
+}
+
+/// The far side's candidates.
+#[derive(Debug, Default)]
+pub(super) struct Remote {
+    pub(super) counts: CandidateCounts,
+    /// Came before the remote description was set.
+    pub(super) early: Vec<String>,
+}
+
+impl Remote {
+    /// Checks a candidate; answers it in the form that ICE takes.
+    pub(super) fn check(&mut self, line: &str, most: usize) -> Option<String> {
+        match check_candidate(line) {
+            Ok(CandidateLine::Usable(line)) if self.counts.taken < most => {
+                self.counts.taken += 1;
+                return Some(line);
+            }
+            // Never forwarded: webrtcbin needs no end, and text would confuse it.
+            Ok(CandidateLine::End) => (),
+            Ok(CandidateLine::Mdns | CandidateLine::OtherTransport) => self.counts.skipped += 1,
+            Ok(CandidateLine::Usable(_)) | Err(_) => self.counts.ignored += 1,
+        }
+        None
+    }
+}

@@ -1,0 +1,53 @@
+//! How a session behaves, and on which side it is.
+
+use std::time::Duration;
+
+use crate::sdp::TrackOffer;
+
+/// Which side of the offer/answer exchange we are on, for life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// They offer: we answer with these tracks.
+    Answerer {
+        /// What we can send.
+        tracks: Vec<TrackOffer>,
+    },
+    /// We offer.
+    Offerer,
+}
+
+/// How a session behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Which side we are on.
+    pub side: Side,
+    /// Do our candidates travel after the description, one by one?
+    pub trickle_out: bool,
+    /// How long to wait for further candidates after the last one when they
+    /// must travel in the description and no ICE server is configured.
+    pub gather_settle: Duration,
+    /// How long to wait for candidates at most then, from the moment that the
+    /// local description is set; with STUN and TURN, too.
+    pub gather_bound: Duration,
+    /// Is a STUN or TURN server configured?
+    pub ice_servers: bool,
+    /// From the beginning to `Connected`.
+    pub negotiation_timeout: Duration,
+    /// How many candidates are taken from the far side, besides those in its
+    /// description.
+    pub max_candidates: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            side: Side::Answerer { tracks: Vec::new() },
+            trickle_out: false,
+            gather_settle: Duration::from_millis(10),
+            gather_bound: Duration::from_millis(500),
+            ice_servers: false,
+            negotiation_timeout: Duration::from_secs(15),
+            max_candidates: 128,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What goes into a session and what comes out of it.
+
+use std::time::Duration;
+
+use crate::message::Message;
+use crate::sdp::{OfferPlan, SdpError};
+
+/// What the peer connection reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionEvent {
+    /// [`Action::Prepare`] is done.
+    Prepared,
+    /// [`Action::SetRemote`] is done.
+    RemoteSet,
+    /// [`Action::CreateAnswer`] or [`Action::CreateOffer`] is done.
+    Created(String),
+    /// [`Action::SetLocal`] is done.
+    LocalSet,
+    /// A local candidate, `candidate:…`; an empty one means the same as
+    /// [`GatheringComplete`](Self::GatheringComplete) (webrtcbin from 1.24 on).
+    Candidate(String),
+    /// There are no more local candidates.
+    GatheringComplete,
+    /// The far side's certificate is the one that it announced.
+    IdentityProven,
+    /// The far side's certificate is another one.
+    IdentityMismatch,
+    /// DTLS is up, keys are set.
+    DtlsConnected,
+    /// The far side has closed DTLS.
+    DtlsClosed,
+    /// ICE found no working path, or lost it.
+    IceFailed,
+    /// Nothing was heard from a connected peer for this long.
+    Silent(Duration),
+    /// Something on our side failed.
+    Failed(String),
+}
+
+/// What the owner has to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Build the peer connection and its senders for this plan, then report
+    /// [`ConnectionEvent::Prepared`].
+    Prepare(Box<OfferPlan>),
+    /// Set the remote description.
+    SetRemote {
+        /// Is it an offer (or an answer)?
+        offer: bool,
+        /// The description.
+        sdp: String,
+    },
+    /// Make an offer.
+    CreateOffer,
+    /// Make an answer.
+    CreateAnswer,
+    /// Set the local description.
+    SetLocal {
+        /// Is it an offer (or an answer)?
+        offer: bool,
+        /// The description.
+        sdp: String,
+    },
+    /// Hand a remote candidate to ICE; the m-line is the transport's (0).
+    AddCandidate(String),
+    /// Send a note.
+    Send(Message),
+    /// Turn the peer away; [`End`](Self::End) follows.
+    Refuse(SdpError),
+    /// Media may flow: the far side has proven its identity.
+    StartMedia,
+    /// The session is over: free everything. The last action.
+    End(EndReason),
+}
+
+/// Why a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndReason {
+    /// The far side left, or closed its connection.
+    #[error("left: {0}")]
+    Left(String),
+    /// We closed it.
+    #[error("closed: {0}")]
+    Closed(String),
+    /// It was refused.
+    #[error("refused: {0}")]
+    Refused(SdpError),
+    /// The far side broke the protocol.
+    #[error("the peer misbehaved: {0}")]
+    Misbehaved(String),
+    /// Its certificate is not the one that its description announced.
+    #[error("the peer's certificate is not the one in its description; it may be an impostor")]
+    Impostor,
+    /// No connection came about in time.
+    #[error("no connection after {} s, while {}", .0.as_secs(), .1)]
+    TimedOut(Duration, &'static str),
+    /// Nothing was heard from it any more.
+    #[error("nothing heard for {} s", .0.as_secs())]
+    Silent(Duration),
+    /// ICE found no path, or lost it.
+    #[error("no network path (any more)")]
+    NoPath,
+    /// Something failed on our side.
+    #[error("failed here: {0}")]
+    Failed(String),
+}
+
+impl EndReason {
+    /// The far side left and gave a reason: what can be shown of that.
+    pub(super) fn left(reason: &str) -> Self {
+        let shown = reason.chars().filter(|it| !it.is_control()).take(200);
+        Self::Left(shown.collect())
+    }
+}
