@@ -11,7 +11,19 @@
 //! - **A slow viewer** loses its own frames, up to the next keyframe, and
 //!   nobody else's.
 
+mod cache;
+mod keyframes;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
+
+use cache::Cache;
+use keyframes::Keyframes;
+
+/// How often a viewer that catches up is given its next slice.
+const SLICE: Duration = Duration::from_millis(10);
 
 /// Names a viewer within one fan-out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,16 +87,55 @@ pub struct ViewerStats {
     pub dropped: u64,
 }
 
+/// Where a viewer stands in the stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Standing {
+    /// It starts with the next keyframe.
+    Waiting,
+    /// It is given the cached group, from `next` on.
+    CatchingUp {
+        next: usize,
+        began: Instant,
+        /// How many frames the group had when it joined: these are squeezed.
+        squeezed: usize,
+    },
+    /// It gets each frame as it comes.
+    Live,
+    /// It had too much waiting: it starts again with a keyframe once that has
+    /// drained.
+    Slow,
+}
+
+#[derive(Debug)]
+struct Viewer {
+    standing: Standing,
+    /// Its next frame does not follow its last one.
+    gap: bool,
+    stats: ViewerStats,
+}
+
 /// The state machine. See the module's documentation.
 #[derive(Debug)]
 pub struct FanOut<F> {
-    _frames: Vec<F>,
+    config: Config,
+    cache: Cache<F>,
+    keyframes: Keyframes,
+    viewers: BTreeMap<ViewerId, Viewer>,
+    next_slice: Option<Instant>,
+    actions: VecDeque<Action<F>>,
 }
 
 impl<F: Clone> FanOut<F> {
     /// An empty one.
     pub fn new(config: Config) -> Self {
-        todo!("{config:?}")
+        Self {
+            config,
+            cache: Cache::new(config.cache_bytes),
+            keyframes: Keyframes::new(config.keyframe_floor),
+            viewers: BTreeMap::new(),
+            next_slice: None,
+            actions: VecDeque::new(),
+        }
     }
 
     /// The encoder has made a frame. `queued` tells how much media a viewer
@@ -96,52 +147,209 @@ impl<F: Clone> FanOut<F> {
         frame: F,
         queued: &mut dyn FnMut(ViewerId) -> Duration,
     ) {
-        let _ = (now, info, frame, queued);
-        todo!()
+        if self.config.intra_only {
+            return self.give_to_all(info, &frame, queued);
+        }
+        if info.keyframe {
+            self.keyframes.handle_keyframe();
+        }
+        if !self.cache.push(now, info, frame.clone()) {
+            self.strand_those_catching_up(now);
+        }
+        let mut drained = false;
+        for (id, viewer) in &mut self.viewers {
+            let queued = queued(*id);
+            let take = match viewer.standing {
+                Standing::Waiting => info.keyframe,
+                // A new group: the rest of the old one is of no use any more.
+                Standing::CatchingUp { .. } if info.keyframe => {
+                    viewer.gap = true;
+                    true
+                }
+                Standing::CatchingUp { .. } => continue,
+                Standing::Live => queued <= self.config.max_queued,
+                Standing::Slow => {
+                    let ready = queued <= self.config.max_queued / 2;
+                    drained |= ready && !info.keyframe;
+                    ready && info.keyframe
+                }
+            };
+            if take {
+                viewer.standing = Standing::Live;
+                self.actions
+                    .push_back(viewer.push(*id, frame.clone(), info.pts));
+            } else if viewer.standing != Standing::Waiting {
+                viewer.standing = Standing::Slow;
+                viewer.miss();
+            }
+        }
+        if drained {
+            self.keyframes.want(now);
+        }
+        self.advance(now);
     }
 
     /// A viewer joins.
     pub fn handle_join(&mut self, now: Instant, viewer: ViewerId) {
-        todo!("{now:?} {viewer:?}")
+        let usable = match (self.cache.age(now), self.config.cache_fresh) {
+            (Some(age), Some(fresh)) => age <= fresh,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        let standing = if self.config.intra_only {
+            Standing::Live
+        } else if usable {
+            let squeezed = self.cache.frames().len();
+            Standing::CatchingUp {
+                next: 0,
+                began: now,
+                squeezed,
+            }
+        } else {
+            self.keyframes.want(now);
+            Standing::Waiting
+        };
+        let stats = ViewerStats::default();
+        self.viewers.insert(
+            viewer,
+            Viewer {
+                standing,
+                gap: true,
+                stats,
+            },
+        );
+        self.advance(now);
     }
 
     /// A viewer leaves.
     pub fn handle_leave(&mut self, viewer: ViewerId) {
-        todo!("{viewer:?}")
+        self.viewers.remove(&viewer);
     }
 
     /// A viewer asks for a keyframe (PLI, FIR).
     pub fn handle_keyframe_request(&mut self, now: Instant, viewer: ViewerId) {
-        todo!("{now:?} {viewer:?}")
+        if self.viewers.contains_key(&viewer) && !self.config.intra_only {
+            self.keyframes.want(now);
+            self.advance(now);
+        }
     }
 
-    /// The stream starts anew (flush, caps change): the cache is void.
+    /// The stream starts anew (another encoder, other caps): the cache is void.
     pub fn handle_reset(&mut self) {
-        todo!()
+        self.cache.clear();
+        for viewer in self.viewers.values_mut() {
+            viewer.gap = true;
+            if !self.config.intra_only {
+                viewer.standing = Standing::Waiting;
+            }
+        }
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
-        todo!("{now:?}")
+        self.advance(now);
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        self.next_slice
+            .into_iter()
+            .chain(self.keyframes.due())
+            .min()
     }
 
     /// What is to be done next.
     pub fn poll_action(&mut self) -> Option<Action<F>> {
-        todo!()
+        self.actions.pop_front()
     }
 
     /// What a viewer has had, if it is here.
     pub fn stats(&self, viewer: ViewerId) -> Option<ViewerStats> {
-        todo!("{viewer:?}")
+        self.viewers.get(&viewer).map(|viewer| viewer.stats)
     }
 
     /// How many viewers there are.
     pub fn viewers(&self) -> usize {
-        todo!()
+        self.viewers.len()
+    }
+
+    fn give_to_all(
+        &mut self,
+        info: FrameInfo,
+        frame: &F,
+        queued: &mut dyn FnMut(ViewerId) -> Duration,
+    ) {
+        for (id, viewer) in &mut self.viewers {
+            if queued(*id) <= self.config.max_queued {
+                self.actions
+                    .push_back(viewer.push(*id, frame.clone(), info.pts));
+            } else {
+                viewer.miss();
+            }
+        }
+    }
+
+    /// The group has outgrown the cache: who was not through waits for the next.
+    fn strand_those_catching_up(&mut self, now: Instant) {
+        for viewer in self.viewers.values_mut() {
+            if matches!(viewer.standing, Standing::CatchingUp { .. }) {
+                viewer.standing = Standing::Waiting;
+                viewer.gap = true;
+                self.keyframes.want(now);
+            }
+        }
+    }
+
+    /// Gives the next slices, and asks for a keyframe if one is due.
+    fn advance(&mut self, now: Instant) {
+        self.next_slice = None;
+        for (id, viewer) in &mut self.viewers {
+            let Standing::CatchingUp {
+                next,
+                began,
+                squeezed,
+            } = viewer.standing
+            else {
+                continue;
+            };
+            let elapsed = now.saturating_duration_since(began) + SLICE;
+            let reach = elapsed.mul_f64(self.config.burst_speed);
+            let slice = self.cache.slice(next, reach, squeezed);
+            let end = next + slice.len();
+            for (frame, pts) in slice {
+                self.actions.push_back(viewer.push(*id, frame, pts));
+            }
+            viewer.standing = if end == self.cache.frames().len() {
+                Standing::Live
+            } else {
+                self.next_slice = Some(now + SLICE);
+                Standing::CatchingUp {
+                    next: end,
+                    began,
+                    squeezed,
+                }
+            };
+        }
+        if self.keyframes.take_due(now) {
+            self.actions.push_back(Action::RequestKeyframe);
+        }
+    }
+}
+
+impl Viewer {
+    fn push<F>(&mut self, viewer: ViewerId, frame: F, pts: Duration) -> Action<F> {
+        self.stats.frames += 1;
+        let discont = std::mem::take(&mut self.gap);
+        Action::Push {
+            viewer,
+            frame,
+            pts,
+            discont,
+        }
+    }
+
+    fn miss(&mut self) {
+        self.stats.dropped += 1;
+        self.gap = true;
     }
 }

@@ -28,21 +28,60 @@ pub struct Report {
     pub remb: Option<u32>,
 }
 
-/// What one viewer's path can carry.
+/// Above this part lost, the path is full: less is sent.
+const LOSS_HIGH: f64 = 0.10;
+
+/// Below this part lost, there may be room for more.
+const LOSS_LOW: f64 = 0.02;
+
+/// Growth a second without loss. Doubles in 14 s; TCP-like probing would hurt
+/// live video more than it gains.
+const GROWTH: f64 = 1.05;
+
+/// What arrived is worth as much as that: nobody has tried whether more would.
+const HEADROOM: f64 = 1.5;
+
+/// What one viewer's path can carry: falls on loss, grows without, bounded by what
+/// was seen to arrive and by what the viewer says.
 #[derive(Clone, Debug)]
 pub struct Estimate {
+    limits: Limits,
     bitrate: f64,
+    last: Option<Instant>,
 }
 
 impl Estimate {
     /// Begins at `limits.start`.
     pub fn new(limits: Limits) -> Self {
-        todo!("{limits:?}")
+        Self {
+            limits,
+            bitrate: f64::from(limits.start),
+            last: None,
+        }
     }
 
     /// Takes a report; answers the new estimate in bit/s.
     pub fn handle_report(&mut self, now: Instant, report: Report) -> u32 {
-        todo!("{now:?} {report:?}")
+        // Reports may be late: more than 2 s of growth at once is a guess.
+        let passed = self
+            .last
+            .map_or(0.0, |last| (now - last).as_secs_f64().min(2.0));
+        self.last = Some(now);
+        if report.loss > LOSS_HIGH {
+            self.bitrate *= 1.0 - 0.5 * report.loss.min(1.0);
+        } else if report.loss < LOSS_LOW {
+            self.bitrate *= GROWTH.powf(passed);
+        }
+        let received = report.received.filter(|_| report.loss > LOSS_HIGH);
+        if let Some(received) = received {
+            self.bitrate = self.bitrate.min(f64::from(received) * HEADROOM);
+        }
+        if let Some(remb) = report.remb {
+            self.bitrate = self.bitrate.min(f64::from(remb));
+        }
+        let (min, max) = (f64::from(self.limits.min), f64::from(self.limits.max));
+        self.bitrate = self.bitrate.clamp(min, max.max(min));
+        self.bitrate()
     }
 
     /// The estimate in bit/s.
@@ -55,5 +94,78 @@ impl Estimate {
 /// within the limits; `limits.start` with no viewer.
 pub fn shared_bitrate(limits: Limits, viewers: impl IntoIterator<Item = u32>) -> u32 {
     let lowest = viewers.into_iter().min().unwrap_or(limits.start);
-    lowest.clamp(limits.min, limits.max)
+    lowest.clamp(limits.min, limits.max.max(limits.min))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        min: 100_000,
+        max: 4_000_000,
+        start: 1_000_000,
+    };
+
+    fn after(reports: impl IntoIterator<Item = Report>) -> u32 {
+        let mut now = Instant::now();
+        let mut estimate = Estimate::new(LIMITS);
+        for report in reports {
+            now += Duration::from_secs(1);
+            estimate.handle_report(now, report);
+        }
+        estimate.bitrate()
+    }
+
+    fn loss(loss: f64) -> Report {
+        Report {
+            loss,
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn loss_brings_it_down_to_the_least() {
+        assert!(after([loss(0.3)]) < 900_000);
+        assert_eq!(after(vec![loss(0.5); 50]), LIMITS.min);
+    }
+
+    #[test]
+    fn a_little_loss_is_noise() {
+        assert_eq!(after(vec![loss(0.05); 20]), LIMITS.start);
+    }
+
+    #[test]
+    fn no_loss_brings_it_up_to_the_most() {
+        assert!(after(vec![loss(0.0); 10]) > 1_400_000);
+        assert_eq!(after(vec![loss(0.0); 100]), LIMITS.max);
+    }
+
+    #[test]
+    fn what_the_viewer_asks_for_bounds_it() {
+        let report = Report {
+            remb: Some(300_000),
+            ..Report::default()
+        };
+        assert_eq!(after([report]), 300_000);
+    }
+
+    #[test]
+    fn what_arrived_bounds_it_when_much_is_lost() {
+        let report = Report {
+            loss: 0.5,
+            received: Some(200_000),
+            remb: None,
+        };
+        assert_eq!(after([report]), 300_000);
+    }
+
+    #[test]
+    fn an_encoding_follows_its_weakest_viewer_within_the_limits() {
+        assert_eq!(shared_bitrate(LIMITS, [900_000, 500_000]), 500_000);
+        assert_eq!(shared_bitrate(LIMITS, [1, 500_000]), LIMITS.min);
+        assert_eq!(shared_bitrate(LIMITS, []), LIMITS.start);
+    }
 }

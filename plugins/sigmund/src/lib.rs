@@ -42,7 +42,7 @@ mod plugin {
         "MPL",
         env!("CARGO_PKG_NAME"),
         env!("CARGO_PKG_NAME"),
-        env!("CARGO_PKG_REPOSITORY"),
+        "sigmund",
         env!("BUILD_REL_DATE")
     );
 }
