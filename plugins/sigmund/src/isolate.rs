@@ -46,7 +46,7 @@ impl IsolatedBin {
     /// Stops and leaves `host`. Blocks; belongs on the pool.
     pub(crate) fn stop_in(&self, host: &gst::Bin) {
         if self.set_state(gst::State::Null).is_err() {
-            gst::warning!(gst::CAT_RUST, obj = self, "does not stop cleanly");
+            gst::warning!(crate::CAT, obj = self, "does not stop cleanly");
         }
         if self.parent().as_ref() == Some(host.upcast_ref()) {
             let _ = host.remove(self);
@@ -103,7 +103,7 @@ mod imp {
                 MessageView::Error(error) => {
                     let from = message.src().map(|s| s.name().to_string());
                     let text = format!("{}: {}", from.unwrap_or_default(), error.error().message());
-                    gst::info!(gst::CAT_RUST, imp = self, "{text} ({:?})", error.debug());
+                    gst::info!(crate::CAT, imp = self, "{text} ({:?})", error.debug());
                     if let Some(on_error) = self.on_error.get() {
                         on_error(text);
                     }

@@ -20,6 +20,15 @@ mod runtime;
 mod sink;
 mod webrtcbin;
 
+/// For what belongs to no folder.
+static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "sigmund",
+        gst::DebugColorFlags::empty(),
+        Some("Sigmund: bins inside the elements"),
+    )
+});
+
 /// 32 random bits, for SSRCs and names on the wire (RFC 3550 section 8.1).
 fn random() -> u32 {
     getrandom::u32().unwrap_or_else(|_| glib::random_int())

@@ -420,7 +420,7 @@ impl Task {
             .await
             .is_ok();
         if !in_time || !freed {
-            gst::error!(gst::CAT_RUST, "sessions did not end in time: {open:?}");
+            gst::error!(super::CAT, "sessions did not end in time: {open:?}");
         }
     }
 }

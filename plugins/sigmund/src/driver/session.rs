@@ -309,7 +309,7 @@ impl Task {
                 };
                 self.send(Outgoing::Refuse { peer, refusal }).await;
             }
-            Action::StartMedia => self.start_media(),
+            Action::StartMedia => self.start_media().await,
             Action::End(reason) => return Some(reason),
         }
         None
@@ -357,8 +357,11 @@ impl Task {
             .map_err(|_| "the element is stopping".to_owned())?
     }
 
-    fn start_media(&mut self) {
+    async fn start_media(&mut self) {
         self.connected = Some(Instant::now());
+        if let Some(connection) = self.connection.clone() {
+            runtime::blocking(move || connection.tell_latency()).await;
+        }
         for medium in &self.media {
             medium.lease.join(&medium.feeder);
         }
@@ -424,7 +427,7 @@ impl Task {
             let removed = Announcement::PeerRemoved(self.peer.clone(), reason.to_string());
             self.shared.announcer.announce(removed);
         }
-        gst::info!(gst::CAT_RUST, "session {} ended: {reason}", self.peer);
+        gst::info!(super::CAT, "session {} ended: {reason}", self.peer);
         if let Some(connection) = self.connection.take() {
             let polite = was_connected && !matches!(reason, EndReason::Silent(_));
             self.free(connection, polite).await;
@@ -449,7 +452,7 @@ impl Task {
             .is_err()
         {
             gst::error!(
-                gst::CAT_RUST,
+                super::CAT,
                 "session {} does not stop; left behind",
                 self.peer
             );

@@ -214,7 +214,7 @@ impl Distributor {
             match self.start(Some(row)) {
                 Ok(()) => return,
                 Err(error) => {
-                    gst::warning!(gst::CAT_RUST, "{} does not start: {error}", row.factory);
+                    gst::warning!(super::CAT, "{} does not start: {error}", row.factory);
                     row.distrust();
                 }
             }
@@ -229,7 +229,7 @@ impl Distributor {
     fn replace(&mut self, error: &str) {
         let failed = self.chain.as_ref().and_then(|c| c.encoder.as_ref());
         if let Some((row, _)) = failed {
-            gst::warning!(gst::CAT_RUST, "{} failed: {error}", row.factory);
+            gst::warning!(super::CAT, "{} failed: {error}", row.factory);
             row.distrust();
         }
         self.tear_down();

@@ -133,7 +133,7 @@ impl Encoder {
         known.unwrap_or_else(|| {
             let works = self.probe().is_ok();
             gst::info!(
-                gst::CAT_RUST,
+                super::CAT,
                 "{} {}",
                 self.factory,
                 if works { "works" } else { "does not work" }
@@ -199,16 +199,14 @@ impl Encoder {
         }
         for (name, value) in extra.into_iter().flat_map(|s| s.iter()) {
             let Some(spec) = element.find_property(name) else {
-                gst::warning!(gst::CAT_RUST, "{} has no property {name}", self.factory);
+                gst::warning!(super::CAT, "{} has no property {name}", self.factory);
                 continue;
             };
             match value.transform_with_type(spec.value_type()) {
                 Ok(value) => element.set_property_from_value(name, &value),
-                Err(_) => gst::warning!(
-                    gst::CAT_RUST,
-                    "{name} of {} takes no such value",
-                    self.factory
-                ),
+                Err(_) => {
+                    gst::warning!(super::CAT, "{name} of {} takes no such value", self.factory)
+                }
             }
         }
         Ok(element)

@@ -62,10 +62,11 @@ impl Feeder {
             };
             if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
                 request();
-                return gst::PadProbeReturn::Drop;
+                return gst::PadProbeReturn::Handled;
             }
             match event.type_() {
-                gst::EventType::CustomUpstream => gst::PadProbeReturn::Drop,
+                // Not `Drop`: with that, 1.22 frees the event twice.
+                gst::EventType::CustomUpstream => gst::PadProbeReturn::Handled,
                 _ => gst::PadProbeReturn::Ok,
             }
         });

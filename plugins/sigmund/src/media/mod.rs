@@ -13,3 +13,11 @@ pub(crate) use encoding::{EncodingSpec, Encodings, Lease};
 pub(crate) use feeder::Feeder;
 pub(crate) use format::Format;
 pub(crate) use track::{House, Track};
+
+static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "rtcmedia",
+        gst::DebugColorFlags::empty(),
+        Some("Sigmund: tracks, encoders and fan-out"),
+    )
+});

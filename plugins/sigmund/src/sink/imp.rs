@@ -2,6 +2,7 @@
 //!
 //! Locks: `settings`, then `state`; see the crate's documentation.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
@@ -240,6 +241,12 @@ impl ObjectImpl for RtcSink {
     fn constructed(&self) {
         self.parent_constructed();
         let obj = self.obj();
+        // GStreamer would call it after its type; stream names come from it.
+        if obj.name().starts_with("sigmundrtcsink") {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            obj.set_property("name", format!("rtcsink{number}"));
+        }
         obj.set_element_flags(gst::ElementFlags::SINK);
         // Children set and clear it as they come and go.
         obj.set_suppressed_flags(gst::ElementFlags::SOURCE);

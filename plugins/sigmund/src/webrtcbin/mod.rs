@@ -197,6 +197,17 @@ impl PeerConnection {
             .emit_by_name::<()>("add-ice-candidate", &[&0u32, &candidate]);
     }
 
+    /// Media is about to flow. rtpsession wants to be told the latency of the
+    /// pipeline, as `gst_bin_recalculate_latency` would in a pipeline of its
+    /// own: without, it gives its sender reports no time, and browsers cannot
+    /// keep sound and picture together. Ours is zero, frames leave when made.
+    pub(crate) fn tell_latency(&self) {
+        let session = statistics::session(&self.webrtcbin);
+        if let Some(pad) = session.and_then(|session| session.static_pad("send_rtp_src")) {
+            pad.send_event(gst::event::Latency::new(gst::ClockTime::ZERO));
+        }
+    }
+
     /// How long nothing has been heard from the far side.
     pub(crate) fn silence(&self, now: Instant) -> Duration {
         self.guard.silence(now)

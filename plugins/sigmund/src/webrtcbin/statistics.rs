@@ -57,8 +57,7 @@ pub(super) fn read(webrtcbin: &gst::Element) -> NetworkReport {
     if let Some(session) = internal {
         read_sources(&session, &mut report);
     }
-    let session = rtpbin.emit_by_name::<Option<gst::Element>>("get-session", &[&0u32]);
-    if let Some(session) = session {
+    if let Some(session) = session(webrtcbin) {
         read_transport_wide(&session, &mut report);
     }
     report
@@ -67,6 +66,11 @@ pub(super) fn read(webrtcbin: &gst::Element) -> NetworkReport {
 /// The rtpbin inside.
 pub(super) fn rtpbin(webrtcbin: &gst::Element) -> Option<gst::Element> {
     webrtcbin.downcast_ref::<gst::Bin>()?.by_name("rtpbin")
+}
+
+/// The rtpsession element of the one transport.
+pub(super) fn session(webrtcbin: &gst::Element) -> Option<gst::Element> {
+    rtpbin(webrtcbin)?.emit_by_name("get-session", &[&0u32])
 }
 
 fn read_sources(session: &glib::Object, report: &mut NetworkReport) {
