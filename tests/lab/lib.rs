@@ -1,1 +1,52 @@
-//! Small networks out of namespaces.
+//! The lab: small networks out of namespaces, a publisher that can be asked
+//! anything, and viewers that know nothing of the code under test.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`network`] | [`Lab`]: hosts with addresses of their own, joined by a bridge |
+//! | [`process`] | programs on those hosts, gone when the test is |
+//! | [`publisher`] | a pipeline in a process of its own, asked and told over a pipe |
+//! | [`stamp`] | a counter and a clock drawn into the picture, read back from it |
+//! | [`media`] | the clips, and files made once |
+//! | [`http`] | requests, polite and impolite |
+//! | [`whep`] | the HTTP side of a viewer |
+//! | [`viewer`] | a viewer made of str0m: no GStreamer, no browser |
+//! | [`description`] | offers, forged |
+//! | [`browser`] | Chromium and Firefox, driven |
+//! | [`page`] | the questions that are asked inside a browser |
+//!
+//! A lab that cannot do its work panics: it stands in tests only, and there a
+//! panic with a sentence is what is wanted.
+#![forbid(unsafe_code)]
+#![allow(clippy::panic, clippy::print_stderr)]
+
+pub mod browser;
+pub mod description;
+pub mod http;
+pub mod media;
+pub mod network;
+pub mod page;
+pub mod process;
+pub mod publisher;
+pub mod stamp;
+pub mod viewer;
+pub mod whep;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use network::{Host, Lab};
+pub use publisher::Publisher;
+
+/// Asks `probe` until it has an answer; panics with `what` after `limit`.
+#[track_caller]
+pub fn eventually<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = probe() {
+            return answer;
+        }
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,374 @@
+//! A viewer made of str0m: WebRTC without GStreamer and without a browser.
+//!
+//! Each viewer is a thread on its host with one UDP socket. It can behave, or
+//! not: see [`Manners`].
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+use std::{fmt, thread};
+
+use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::format::Codec;
+use str0m::media::{Direction, MediaData, MediaKind};
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+use crate::description;
+use crate::eventually;
+use crate::http::Response;
+use crate::network::Host;
+use crate::whep::{self, Resource};
+
+/// How a viewer behaves.
+#[derive(Clone, Debug)]
+pub struct Manners {
+    /// The video codecs that it offers.
+    pub video: Vec<Codec>,
+    /// Does it want sound?
+    pub audio: bool,
+    /// The DTLS role that it offers: `actpass`, `active`, `passive`.
+    pub setup: &'static str,
+    /// Announce a fingerprint of another certificate than it holds.
+    pub impostor: bool,
+    /// Never send a packet: neither ICE nor anything after it.
+    pub mute: bool,
+    /// Lose this many of a thousand arriving packets, evenly.
+    pub loss_per_mille: u32,
+    /// Keep the frames, for [`Seen::kept`].
+    pub keep: bool,
+    /// The Bearer token.
+    pub token: Option<String>,
+}
+
+impl Default for Manners {
+    /// A good viewer: VP8 or H.264 with Opus.
+    fn default() -> Self {
+        Self {
+            video: vec![Codec::Vp8, Codec::H264],
+            audio: true,
+            setup: "actpass",
+            impostor: false,
+            mute: false,
+            loss_per_mille: 0,
+            keep: false,
+            token: None,
+        }
+    }
+}
+
+/// What a viewer has seen so far.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// From the POST to ICE and DTLS done.
+    pub connected: Option<Duration>,
+    /// From the POST to the first whole video frame, which must be a keyframe.
+    pub first_frame: Option<Duration>,
+    /// Whole video frames.
+    pub frames: u64,
+    /// Keyframes among them.
+    pub keyframes: u64,
+    /// Frames after which something was missing.
+    pub broken: u64,
+    /// The longest time between two video frames.
+    pub longest_gap: Duration,
+    /// Bytes of video frames.
+    pub bytes: u64,
+    /// The codec of the video.
+    pub codec: Option<Codec>,
+    /// Opus packets.
+    pub sounds: u64,
+    /// Datagrams that look like SRTP or SRTCP, decrypted or not.
+    pub protected: u64,
+    /// The far side has closed DTLS.
+    pub closed: bool,
+    /// Why it ended by itself.
+    pub error: Option<String>,
+    /// The video frames as they came, if asked to keep them.
+    pub kept: Vec<Frame>,
+    last_frame: Option<Instant>,
+}
+
+/// A frame that was kept.
+#[derive(Clone)]
+pub struct Frame {
+    /// When it was whole.
+    pub arrived: SystemTime,
+    /// Since the POST.
+    pub after: Duration,
+    /// Its RTP time stamp.
+    pub timestamp: u64,
+    /// H.264 in Annex B, or a VP8 frame.
+    pub data: Arc<[u8]>,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame({} bytes after {:?})", self.data.len(), self.after)
+    }
+}
+
+/// A viewer at work. Dropping it is a killed process: nobody is told.
+#[derive(Debug)]
+pub struct Viewer {
+    host: Host,
+    resource: Resource,
+    seen: Arc<Mutex<Seen>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Viewer {
+    /// Joins the stream that is announced at `address`, and must be let in.
+    #[track_caller]
+    pub fn join(host: &Host, address: &str) -> Self {
+        Self::try_join(host, address, Manners::default()).expect("let in")
+    }
+
+    /// Joins with manners of its own; the server may refuse.
+    pub fn try_join(host: &Host, address: &str, manners: Manners) -> Result<Self, Response> {
+        let start = Instant::now();
+        let socket = host.run(|| UdpSocket::bind((host.address(), 0)).expect("ports are left"));
+        let mut rtc = build(&manners, &socket);
+        let (pending, offer) = make_offer(&mut rtc, &manners);
+        let endpoint = whep::endpoint(address);
+        let resource = whep::offer(host, &endpoint, &offer, manners.token.as_deref())?;
+        accept(&mut rtc, pending, &resource.answer);
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut engine = Engine {
+            rtc,
+            socket,
+            manners,
+            seen: seen.clone(),
+            stop: stop.clone(),
+            start,
+            datagrams: 0,
+        };
+        let thread = thread::spawn(move || {
+            if let Err(error) = engine.run() {
+                engine.seen().error = Some(error);
+            }
+        });
+        Ok(Self {
+            host: host.clone(),
+            resource,
+            seen,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// What it has seen so far.
+    pub fn seen(&self) -> Seen {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The session on the server.
+    pub fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    /// Waits for so many more video frames.
+    #[track_caller]
+    pub fn watch(&self, frames: u64) {
+        let goal = self.seen().frames + frames;
+        let what = format!("{frames} frames at a viewer");
+        eventually(Duration::from_secs(20), &what, || {
+            let seen = self.seen();
+            assert!(seen.error.is_none(), "{what}: {seen:?}");
+            (seen.frames >= goal).then_some(())
+        });
+    }
+
+    /// Leaves as one should: by DELETE.
+    #[track_caller]
+    pub fn leave(self) {
+        self.resource.delete(&self.host).expect(200);
+    }
+
+    /// Falls silent without a word, as a killed process does.
+    pub fn vanish(self) {}
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The offer that a viewer with these manners would make, for other uses.
+pub fn offer(host: &Host, manners: &Manners) -> String {
+    let socket = host.run(|| UdpSocket::bind((host.address(), 0)).expect("ports are left"));
+    make_offer(&mut build(manners, &socket), manners).1
+}
+
+fn build(manners: &Manners, socket: &UdpSocket) -> Rtc {
+    let offers = |codec| manners.video.contains(&codec);
+    let mut rtc = Rtc::builder()
+        .clear_codecs()
+        .enable_opus(true, false)
+        .enable_vp8(offers(Codec::Vp8))
+        .enable_vp9(offers(Codec::Vp9))
+        .enable_h264(offers(Codec::H264))
+        .build(Instant::now());
+    let address = socket.local_addr().expect("it is bound");
+    let candidate = Candidate::host(address, "udp").expect("a lab's address is valid");
+    rtc.add_local_candidate(candidate);
+    rtc
+}
+
+fn make_offer(rtc: &mut Rtc, manners: &Manners) -> (SdpPendingOffer, String) {
+    let mut api = rtc.sdp_api();
+    if !manners.video.is_empty() {
+        api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+    }
+    if manners.audio {
+        api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+    }
+    let (offer, pending) = api.apply().expect("there is something to offer");
+    let mut offer = description::with_attribute(&offer.to_sdp_string(), "setup", manners.setup);
+    if manners.impostor {
+        let lie = description::foreign_fingerprint();
+        offer = description::with_attribute(&offer, "fingerprint", &lie);
+    }
+    (pending, offer)
+}
+
+#[track_caller]
+fn accept(rtc: &mut Rtc, pending: SdpPendingOffer, answer: &str) {
+    let parsed = SdpAnswer::from_sdp_string(answer);
+    let parsed = parsed.unwrap_or_else(|e| panic!("an answer that is none: {e}\n{answer}"));
+    let accepted = rtc.sdp_api().accept_answer(pending, parsed);
+    accepted.unwrap_or_else(|e| panic!("an answer that does not fit: {e}\n{answer}"));
+}
+
+struct Engine {
+    rtc: Rtc,
+    socket: UdpSocket,
+    manners: Manners,
+    seen: Arc<Mutex<Seen>>,
+    stop: Arc<AtomicBool>,
+    start: Instant,
+    datagrams: u32,
+}
+
+impl Engine {
+    fn run(&mut self) -> Result<(), String> {
+        while !self.stop.load(Ordering::Relaxed) && self.rtc.is_alive() {
+            let wake = self.flush()?;
+            self.receive(wake)?;
+        }
+        Ok(())
+    }
+
+    /// Does what str0m wants done; until when it wants nothing.
+    fn flush(&mut self) -> Result<Instant, String> {
+        loop {
+            match self.rtc.poll_output().map_err(|e| e.to_string())? {
+                Output::Timeout(wake) => return Ok(wake),
+                Output::Transmit(datagram) => {
+                    if !self.manners.mute {
+                        // A far side that has gone makes this fail.
+                        let _ = self
+                            .socket
+                            .send_to(&datagram.contents, datagram.destination);
+                    }
+                }
+                Output::Event(event) => self.note(event),
+            }
+        }
+    }
+
+    /// Waits for a datagram, but no longer than `wake`.
+    fn receive(&mut self, wake: Instant) -> Result<(), String> {
+        // The stop flag is looked at five times a second at least.
+        let wait = wake.saturating_duration_since(Instant::now());
+        let wait = wait.clamp(Duration::from_millis(1), Duration::from_millis(200));
+        self.socket
+            .set_read_timeout(Some(wait))
+            .map_err(|e| e.to_string())?;
+        let mut buffer = [0; 2000];
+        let input = match self.socket.recv_from(&mut buffer) {
+            Ok((length, source)) => match self.admit(&buffer[..length], source) {
+                Some(receive) => Input::Receive(Instant::now(), receive),
+                None => return Ok(()),
+            },
+            Err(e) if is_quiet(e.kind()) => Input::Timeout(Instant::now()),
+            Err(e) => return Err(e.to_string()),
+        };
+        self.rtc.handle_input(input).map_err(|e| e.to_string())
+    }
+
+    fn admit<'a>(&mut self, datagram: &'a [u8], source: SocketAddr) -> Option<Receive<'a>> {
+        self.datagrams += 1;
+        // RFC 7983: the first byte tells the protocols apart.
+        if matches!(datagram.first(), Some(128..=191)) {
+            self.seen().protected += 1;
+            let due = |n: u32| n * self.manners.loss_per_mille / 1000;
+            if due(self.datagrams) != due(self.datagrams - 1) {
+                return None;
+            }
+        }
+        let destination = self.socket.local_addr().ok()?;
+        Receive::new(Protocol::Udp, source, destination, datagram).ok()
+    }
+
+    fn note(&self, event: Event) {
+        match event {
+            Event::Connected => self.seen().connected = Some(self.start.elapsed()),
+            Event::Closed => self.seen().closed = true,
+            Event::MediaData(data) => self.note_media(data),
+            _ => {}
+        }
+    }
+
+    fn note_media(&self, data: MediaData) {
+        let mut seen = self.seen();
+        let codec = data.params.spec().codec;
+        if !codec.is_video() {
+            seen.sounds += 1;
+            return;
+        }
+        let now = Instant::now();
+        if let Some(last) = seen.last_frame.replace(now) {
+            seen.longest_gap = seen.longest_gap.max(now - last);
+        }
+        seen.first_frame.get_or_insert(self.start.elapsed());
+        seen.codec = Some(codec);
+        seen.frames += 1;
+        seen.keyframes += u64::from(data.is_keyframe());
+        seen.broken += u64::from(!data.contiguous);
+        seen.bytes += data.data.len() as u64;
+        if self.manners.keep {
+            seen.kept.push(Frame {
+                arrived: SystemTime::now(),
+                after: self.start.elapsed(),
+                timestamp: data.time.numer(),
+                data: data.data,
+            });
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nothing came, or our last datagram found nobody: both pass.
+fn is_quiet(kind: ErrorKind) -> bool {
+    use ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
+    matches!(
+        kind,
+        WouldBlock | TimedOut | Interrupted | ConnectionRefused
+    )
+}

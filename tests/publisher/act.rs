@@ -1,0 +1,149 @@
+//! What a test may order.
+
+use std::sync::atomic::Ordering;
+
+use gst::prelude::*;
+use serde_json::{Value, json};
+use sigmund_tests::publisher::{Command, Encoder};
+
+use crate::json as as_json;
+use crate::watch::Counts;
+
+/// Does one command; the answer, or what stood in the way.
+pub(crate) fn obey(
+    pipeline: &gst::Pipeline,
+    counts: &Counts,
+    command: Command,
+) -> Result<Value, String> {
+    match command {
+        Command::Get { element, property } => {
+            let element = find(pipeline, &element)?;
+            check(&element, &property)?;
+            Ok(as_json::value(&element.property_value(&property)))
+        }
+        Command::Set {
+            element,
+            property,
+            value,
+        } => {
+            let element = find(pipeline, &element)?;
+            check(&element, &property)?;
+            element.set_property_from_str(&property, &value);
+            Ok(Value::Null)
+        }
+        Command::State { state } => change_state(pipeline, &state),
+        Command::Encoders => Ok(json!(encoders(pipeline, counts))),
+        Command::Decrypted => Ok(json!(counts.decrypted.load(Ordering::Relaxed))),
+        Command::Stamped => Ok(json!(counts.stamped.load(Ordering::Relaxed))),
+        Command::Eos => Ok(json!(pipeline.send_event(gst::event::Eos::new()))),
+        Command::Flush { element } => flush(&find(pipeline, &element)?),
+        Command::Add {
+            name,
+            description,
+            to,
+            template,
+        } => add(
+            pipeline,
+            &name,
+            &description,
+            &find(pipeline, &to)?,
+            &template,
+        ),
+        Command::Remove { name } => remove(pipeline, &name),
+        Command::Dot => {
+            let dot = pipeline.debug_to_dot_data(gst::DebugGraphDetails::all());
+            Ok(json!(dot.to_string()))
+        }
+    }
+}
+
+fn find(pipeline: &gst::Pipeline, name: &str) -> Result<gst::Element, String> {
+    pipeline
+        .by_name(name)
+        .ok_or_else(|| format!("there is no element {name}"))
+}
+
+fn check(element: &gst::Element, property: &str) -> Result<(), String> {
+    let found = element.find_property(property);
+    found
+        .map(drop)
+        .ok_or_else(|| format!("{} has no property {property}", element.name()))
+}
+
+fn change_state(pipeline: &gst::Pipeline, name: &str) -> Result<Value, String> {
+    let state = match name {
+        "null" => gst::State::Null,
+        "ready" => gst::State::Ready,
+        "paused" => gst::State::Paused,
+        "playing" => gst::State::Playing,
+        other => return Err(format!("no state is called {other}")),
+    };
+    pipeline.set_state(state).map_err(|e| e.to_string())?;
+    let (result, reached, _) = pipeline.state(gst::ClockTime::from_seconds(15));
+    result.map_err(|e| e.to_string())?;
+    if reached == state {
+        Ok(json!(name))
+    } else {
+        Err(format!("still {reached:?} after 15 s"))
+    }
+}
+
+fn encoders(pipeline: &gst::Pipeline, counts: &Counts) -> Vec<Encoder> {
+    let encoders = counts.encoders.lock().expect("nobody panics with it");
+    let there = encoders.iter().filter_map(|(element, frames)| {
+        let element = element.upgrade().filter(|e| e.has_as_ancestor(pipeline))?;
+        let factory = element.factory()?;
+        Some(Encoder {
+            factory: factory.name().to_string(),
+            class: factory.metadata("klass").unwrap_or_default().to_owned(),
+            frames: frames.load(Ordering::Relaxed),
+        })
+    });
+    there.collect()
+}
+
+fn flush(element: &gst::Element) -> Result<Value, String> {
+    let pad = element.static_pad("src").ok_or("it has no source pad")?;
+    let start = pad.push_event(gst::event::FlushStart::new());
+    let stop = pad.push_event(gst::event::FlushStop::new(true));
+    Ok(json!(start && stop))
+}
+
+fn add(
+    pipeline: &gst::Pipeline,
+    name: &str,
+    description: &str,
+    to: &gst::Element,
+    template: &str,
+) -> Result<Value, String> {
+    let branch = gst::parse::bin_from_description_with_name(description, true, name);
+    let branch = branch.map_err(|e| e.to_string())?;
+    pipeline.add(&branch).map_err(|e| e.to_string())?;
+    let source = branch
+        .static_pad("src")
+        .ok_or("the branch has no open end")?;
+    let sink = to
+        .request_pad_simple(template)
+        .ok_or("the pad was refused")?;
+    source.link(&sink).map_err(|e| e.to_string())?;
+    branch.sync_state_with_parent().map_err(|e| e.to_string())?;
+    Ok(json!(sink.name().as_str()))
+}
+
+fn remove(pipeline: &gst::Pipeline, name: &str) -> Result<Value, String> {
+    let branch = find(pipeline, name)?;
+    branch
+        .set_state(gst::State::Null)
+        .map_err(|e| e.to_string())?;
+    let source = branch
+        .static_pad("src")
+        .ok_or("the branch has no open end")?;
+    if let Some(sink) = source.peer() {
+        source.unlink(&sink).map_err(|e| e.to_string())?;
+        if let Some(owner) = sink.parent_element() {
+            owner.release_request_pad(&sink);
+        }
+    }
+    pipeline.remove(&branch).map_err(|e| e.to_string())?;
+    Ok(Value::Null)
+}

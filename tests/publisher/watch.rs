@@ -1,0 +1,123 @@
+//! What is reported without being asked, and counted for when it is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use gst::glib;
+use gst::prelude::*;
+use sigmund_tests::media::draw_stamps;
+use sigmund_tests::publisher::Event;
+
+use crate::{json, report};
+
+/// What is counted from the start on.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Frames out of each encoder there ever was.
+    pub(crate) encoders: Mutex<Vec<(glib::WeakRef<gst::Element>, Arc<AtomicU64>)>>,
+    /// Packets, RTP or RTCP, that left a DTLS-SRTP decoder.
+    pub(crate) decrypted: Arc<AtomicU64>,
+    /// Frames that got a stamp.
+    pub(crate) stamped: Arc<AtomicU64>,
+}
+
+/// Counts what the elements do that are there now or will be.
+pub(crate) fn counts(pipeline: &gst::Pipeline) -> Arc<Counts> {
+    let counts = Arc::new(Counts::default());
+    for element in pipeline.iterate_recurse().into_iter().flatten() {
+        consider(&counts, &element);
+    }
+    let handle = counts.clone();
+    pipeline.connect_deep_element_added(move |_, _, element| consider(&handle, element));
+    if let Some(stamp) = pipeline.by_name("stamp") {
+        draw_stamps(&stamp, counts.stamped.clone());
+    }
+    counts
+}
+
+fn consider(counts: &Counts, element: &gst::Element) {
+    let Some(factory) = element.factory() else {
+        return;
+    };
+    let class = factory.metadata("klass").unwrap_or_default();
+    if class.contains("Encoder/Video") || class.contains("Encoder/Audio") {
+        let frames = Arc::new(AtomicU64::new(0));
+        count_buffers(element, "src", frames.clone());
+        let mut encoders = counts.encoders.lock().expect("nobody panics with it");
+        encoders.push((element.downgrade(), frames));
+    }
+    if factory.name() == "dtlssrtpdec" {
+        count_buffers(element, "rtp_src", counts.decrypted.clone());
+        count_buffers(element, "rtcp_src", counts.decrypted.clone());
+    }
+}
+
+fn count_buffers(element: &gst::Element, pad: &str, count: Arc<AtomicU64>) {
+    let Some(pad) = element.static_pad(pad) else {
+        return;
+    };
+    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    pad.add_probe(mask, move |_, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Reports the signals of each `rtcsink` in the pipeline.
+pub(crate) fn signals(pipeline: &gst::Pipeline) {
+    let names = [
+        "peer-added",
+        "peer-removed",
+        "encoder-setup",
+        "webrtcbin-ready",
+    ];
+    for element in pipeline.iterate_recurse().into_iter().flatten() {
+        if element.factory().is_none_or(|f| f.name() != "rtcsink") {
+            continue;
+        }
+        for name in names {
+            if glib::subclass::SignalId::lookup(name, element.type_()).is_none() {
+                continue;
+            }
+            element.connect(name, false, move |values| {
+                let arguments = values[1..].iter().map(json::value).collect();
+                let name = name.to_owned();
+                report(&Event::Signal { name, arguments });
+                None
+            });
+        }
+    }
+}
+
+/// Reports what is said on the bus, until the pipeline is gone.
+pub(crate) fn bus(bus: &gst::Bus) {
+    for message in bus.iter_timed(gst::ClockTime::NONE) {
+        let source = || {
+            message
+                .src()
+                .map(|s| s.name().to_string())
+                .unwrap_or_default()
+        };
+        let event = match message.view() {
+            gst::MessageView::Error(error) => Event::Error {
+                source: source(),
+                text: error.error().to_string(),
+                debug: error.debug().map(Into::into).unwrap_or_default(),
+            },
+            gst::MessageView::Warning(warning) => Event::Warning {
+                source: source(),
+                text: warning.error().to_string(),
+            },
+            gst::MessageView::Eos(_) => Event::Eos,
+            gst::MessageView::Element(element) => match element.structure() {
+                Some(structure) => Event::Message {
+                    name: structure.name().to_string(),
+                    fields: json::structure(structure),
+                },
+                None => continue,
+            },
+            _ => continue,
+        };
+        report(&event);
+    }
+}
