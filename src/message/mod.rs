@@ -4,6 +4,9 @@
 //! translates its own wire format to and from these types, so the session
 //! engine knows a single vocabulary.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,6 +23,21 @@ pub const MAX_SDP: usize = 64 * 1024;
 /// The longest candidate line that is accepted from a peer, in bytes
 /// (RFC 8839 section 5.1 sets none; real ones are below 300).
 pub const MAX_CANDIDATE: usize = 1024;
+
+/// The longest reason for leaving that is accepted from a peer, in bytes.
+pub const MAX_REASON: usize = 1024;
+
+/// The longest `a=mid` that comes with a candidate, in bytes.
+pub const MAX_MID: usize = 64;
+
+/// A note that is longer than any honest one. The text says which part.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {what} has {length} bytes; at most {limit} are taken")]
+pub struct TooLong {
+    what: &'static str,
+    length: usize,
+    limit: usize,
+}
 
 /// Names one remote peer for as long as it is here. Opaque and not secret.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,6 +92,35 @@ pub enum Message {
         /// Why, for people to read.
         reason: String,
     },
+}
+
+impl Message {
+    /// Checks the sizes of what a peer has sent. To be called where notes come
+    /// in, before they are queued anywhere.
+    pub fn check(&self) -> Result<(), TooLong> {
+        match self {
+            Self::Offer { sdp } | Self::Answer { sdp } => limit("description", sdp, MAX_SDP),
+            Self::Candidate(candidate) => {
+                limit("candidate", &candidate.candidate, MAX_CANDIDATE)?;
+                let mid = candidate.sdp_mid.as_deref().unwrap_or_default();
+                limit("candidate's mid", mid, MAX_MID)
+            }
+            Self::Bye { reason } => limit("reason", reason, MAX_REASON),
+            Self::PleaseOffer | Self::EndOfCandidates => Ok(()),
+        }
+    }
+}
+
+fn limit(what: &'static str, text: &str, limit: usize) -> Result<(), TooLong> {
+    let length = text.len();
+    if length <= limit {
+        return Ok(());
+    }
+    Err(TooLong {
+        what,
+        length,
+        limit,
+    })
 }
 
 /// An ICE candidate as it stands in a description, without the leading `a=`.

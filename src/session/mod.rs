@@ -165,7 +165,9 @@ impl Session {
         if self.phase == Phase::Ended {
             return;
         }
-        self.phase = Phase::Ended;
+        if let Ok(over) = edge(self.phase, &self.config.side, Event::Over) {
+            self.phase = over;
+        }
         self.actions.clear();
         self.actions.push_back(Action::End(reason));
     }
