@@ -1,0 +1,81 @@
+# `make` lists what there is to do. The two that matter: `make run`, `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+# dev builds quickly; release is what you install and measure.
+PROFILE ?= dev
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+OUT := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# A folder of its own: GStreamer scans all that lies beside a plugin.
+PLUGINS := $(OUT)/gstreamer-1.0
+PLUGIN := $(PLUGINS)/libgstsigmund.so
+TIER = printf '\n== %s\n' "$@"; cargo test --package
+
+.PHONY: help run build test install check unit lab element browser bench docs clean
+.PHONY: packages test-packages test-tools meson
+
+help: ## list these verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' \
+	  | while IFS=$$'\t' read -r verb text; do printf '  make %-9s %s\n' "$$verb" "$$text"; done
+
+run: build ## show a test picture with sound (or CLIP=file.mp4, CAMERA=/dev/video0) to every browser
+	@GST_PLUGIN_PATH="$(PLUGINS)$${GST_PLUGIN_PATH:+:$$GST_PLUGIN_PATH}" \
+	  CLIP='$(CLIP)' CAMERA='$(CAMERA)' TARGET='$(TARGET)' scripts/run.sh
+
+test: test-packages test-tools check unit lab element meson browser ## install what the tests need and run them all, browsers included
+	@printf '\nAll tiers passed.\n'
+
+build: packages ## build the plugin (PROFILE=release for the optimised one)
+	@cargo build --package gst-plugin-sigmund --profile $(PROFILE)
+	@install -D -m 755 "$(OUT)/libgstsigmund.so" "$(PLUGIN)"
+
+install: ## install the plugin for this user (or PREFIX=/usr, DESTDIR=…)
+	@$(MAKE) build PROFILE=release
+	@scripts/install-plugin.sh "$(TARGET)/release/libgstsigmund.so" '$(PREFIX)' '$(DESTDIR)'
+
+check: packages ## formatting, lints, and the rules of the house
+	@printf '\n== %s\n' $@; cargo fmt --all --check
+	@cargo clippy --quiet --package sigmund --no-default-features --all-targets -- -D warnings
+	@cargo clippy --quiet --workspace --all-targets -- -D warnings
+	@$(TIER) sigmund-tests --test rules
+
+unit: packages ## tests of single modules: first what decides, without any network code
+	@$(TIER) sigmund --no-default-features
+	@$(TIER) sigmund --features net
+	@$(TIER) gst-plugin-sigmund
+
+lab: test-packages test-tools ## tests of the test bench itself: networks, viewers, clips
+	@$(TIER) sigmund-tests --test lab
+
+element: test-packages test-tools ## the elements, with viewers that are not browsers
+	@$(TIER) sigmund-tests --test element
+
+browser: test-packages test-tools ## the page and the streams in Chromium and Firefox
+	@$(TIER) sigmund-tests --test browser
+
+meson: test-packages
+	@printf '\n== %s\n' $@; scripts/test-meson.sh "$(TARGET)/meson"
+
+bench: test-packages test-tools ## CPU for each viewer and time to the first frame, optimised
+	@$(MAKE) build PROFILE=release
+	@cargo test --profile release --package sigmund-tests --test bench -- --nocapture
+
+docs: packages ## the documentation of the source, for a browser
+	@cargo doc --workspace --no-deps --document-private-items
+	@echo "Open $(TARGET)/doc/sigmund/index.html"
+
+clean: ## remove everything that was built or fetched
+	@cargo clean
+
+packages:
+	@scripts/install-packages.sh run
+
+test-packages:
+	@scripts/install-packages.sh test
+
+test-tools:
+	@scripts/fetch-test-tools.sh "$(TARGET)"
