@@ -49,15 +49,9 @@ function takeToken() {
   return held;
 }
 
-/** `#stream=NAME`, or the page opened at `/NAME`. */
+/** `#stream=NAME` */
 function streamInAddress() {
-  const fragment = new URLSearchParams(location.hash.slice(1));
-  const path = location.pathname.slice(BASE.pathname.length).replace(/^index\.html$/, '');
-  try {
-    return fragment.get('stream') ?? decodeURIComponent(path);
-  } catch {
-    return '';
-  }
+  return new URLSearchParams(location.hash.slice(1)).get('stream') ?? '';
 }
 
 function choose(stream) {

@@ -57,6 +57,11 @@ const CAUSES = {
     text: 'The sender has as many viewers as it allows. This page tries again by itself.',
     retry: 'later',
   },
+  notlive: {
+    title: '“{stream}” is not live now',
+    text: 'The sender knows this stream, but sends nothing. This page tries again by itself.',
+    retry: 'later',
+  },
   rejected: {
     title: 'The server rejected the request',
     text: 'This page and the server do not understand each other (HTTP {status}).',
@@ -102,7 +107,15 @@ const CAUSES = {
   left: { title: 'Left', text: '' },
 };
 
-const BY_STATUS = { 401: 'unauthorized', 403: 'forbidden', 404: 'missing', 406: 'incompatible', 503: 'busy' };
+const BY_STATUS = {
+  401: 'unauthorized',
+  403: 'forbidden',
+  404: 'missing',
+  406: 'incompatible',
+  409: 'notlive',
+  429: 'busy',
+  503: 'busy',
+};
 
 /** Reads what the server says of a request that failed. */
 export async function problemOf(response) {
