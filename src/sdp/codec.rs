@@ -185,6 +185,11 @@ impl Decoder {
     }
 }
 
+/// Does a receiver that names `profile_level_id` decode such a stream?
+pub(super) fn decodes(profile_level_id: &str, stream: Option<H264Profile>) -> bool {
+    Decoder::read(profile_level_id).is_some_and(|it| Decoder::of(stream).contains(&it))
+}
+
 /// The feedback (RFC 4585, RFC 5104) that we act upon; other offers of it are
 /// not accepted.
 const FEEDBACK: [&str; 5] = ["nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"];

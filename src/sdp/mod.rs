@@ -26,6 +26,7 @@ mod extension;
 mod identity;
 mod narrow;
 mod offer;
+mod receives;
 mod transport;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use candidate::{CandidateLine, Fragment, check_candidate, trickle_fragment};
 pub use codec::{Codec, CodecOffer, H264Profile};
 pub use identity::{Fingerprint, Identity};
 pub use offer::{MediaPlan, OfferPlan, TrackOffer};
+pub use receives::{ReceivableCodec, Receives, own_offer};
 
 /// The most m-lines that an offer may have.
 pub const MAX_MEDIA: usize = 64;

@@ -160,6 +160,11 @@ pub struct PeerInfo {
     pub address: Option<IpAddr>,
     /// What program it says it is (`User-Agent`), cut to 200 characters.
     pub agent: Option<String>,
+    /// What it can decode, where it has said so before any offer.
+    pub receives: Option<crate::sdp::Receives>,
+    /// How its notes travel, where that differs from the signaller's own
+    /// capabilities (a WHEP viewer that a server forwards offers by itself).
+    pub channel: Option<Capabilities>,
 }
 
 /// What we tell signalling.

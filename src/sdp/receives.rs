@@ -1,0 +1,168 @@
+//! What a viewer can decode, said before we offer, and the offer that follows.
+
+use serde::{Deserialize, Serialize};
+
+use super::codec::decodes;
+use super::{Codec, CodecOffer, Kind, MediaPlan, SdpError, TrackOffer};
+
+/// What a viewer can decode, best first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receives {
+    /// Video codecs.
+    #[serde(default)]
+    pub video: Vec<ReceivableCodec>,
+    /// Audio codecs.
+    #[serde(default)]
+    pub audio: Vec<ReceivableCodec>,
+}
+
+/// One codec that a viewer can decode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivableCodec {
+    /// The encoding name of `a=rtpmap` (`H264`, `VP8`, `OPUS`), in any case.
+    pub codec: String,
+    /// For H.264: `profile-level-id` (RFC 6184 section 8.1), if it matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+}
+
+/// Payload types of our own offers, from the dynamic range (RFC 3551 section 6).
+const fn payload_type(codec: Codec) -> u8 {
+    match codec {
+        Codec::Vp8 => 96,
+        Codec::H264 => 102,
+        Codec::Opus => 111,
+    }
+}
+
+/// Header-extension ids of our own offers.
+const TWCC_ID: u8 = 1;
+const MID_ID: u8 = 2;
+
+impl Receives {
+    fn takes(&self, offer: CodecOffer) -> bool {
+        let list = match offer.codec.kind() {
+            Kind::Audio => &self.audio,
+            Kind::Video => &self.video,
+        };
+        list.iter().any(|it| {
+            it.codec.eq_ignore_ascii_case(offer.codec.encoding_name())
+                && it
+                    .profile
+                    .as_ref()
+                    .is_none_or(|id| decodes(id, offer.profile))
+        })
+    }
+}
+
+/// What we offer of `tracks`: an m-line each, one codec each, in the order of
+/// `tracks`. A track that the viewer cannot take is left out, as long as one is
+/// left. A viewer that has not said what it takes gets our first choice.
+pub fn own_offer(
+    tracks: &[TrackOffer],
+    receives: Option<&Receives>,
+) -> Result<Vec<MediaPlan>, SdpError> {
+    let mut media = Vec::new();
+    for (track, offer) in tracks.iter().enumerate() {
+        let takes = |it: &&CodecOffer| receives.is_none_or(|receives| receives.takes(**it));
+        let Some(chosen) = offer.codecs.iter().find(takes) else {
+            continue;
+        };
+        let mline = media.len();
+        let video = offer.kind == Kind::Video;
+        media.push(MediaPlan {
+            track,
+            mline,
+            mid: format!("{}{mline}", offer.kind),
+            kind: offer.kind,
+            codec: chosen.codec,
+            payload_type: payload_type(chosen.codec),
+            clock_rate: chosen.codec.clock_rate(),
+            rtx_payload_type: None,
+            nack: video,
+            twcc: Some(TWCC_ID),
+            mid_extension: Some(MID_ID),
+            fmtp: Vec::new(),
+        });
+    }
+    if media.is_empty() {
+        let names = |offer: &TrackOffer| -> Vec<_> {
+            offer
+                .codecs
+                .iter()
+                .map(|it| it.codec.encoding_name())
+                .collect()
+        };
+        let ours: Vec<_> = tracks.iter().flat_map(names).collect();
+        return Err(SdpError::Incompatible(format!(
+            "this stream is {}, of which the viewer takes none",
+            ours.join(", ")
+        )));
+    }
+    Ok(media)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdp::H264Profile;
+
+    fn video(codecs: &[(Codec, Option<H264Profile>)]) -> TrackOffer {
+        let codecs = codecs
+            .iter()
+            .map(|&(codec, profile)| CodecOffer { codec, profile });
+        TrackOffer {
+            kind: Kind::Video,
+            codecs: codecs.collect(),
+        }
+    }
+
+    fn receives(json: &str) -> Receives {
+        serde_json::from_str(json).unwrap()
+    }
+
+    const BOTH: [(Codec, Option<H264Profile>); 2] = [
+        (Codec::H264, Some(H264Profile::ConstrainedBaseline)),
+        (Codec::Vp8, None),
+    ];
+
+    #[test]
+    fn our_preference_decides_among_what_the_viewer_takes() {
+        for (theirs, ours) in [
+            (
+                r#"{"video":[{"codec":"vp8"},{"codec":"h264","profile":"42e01f"}]}"#,
+                Codec::H264,
+            ),
+            (r#"{"video":[{"codec":"VP8"}]}"#, Codec::Vp8),
+            (
+                r#"{"video":[{"codec":"H264","profile":"nonsense"},{"codec":"VP8"}]}"#,
+                Codec::Vp8,
+            ),
+        ] {
+            let media = own_offer(&[video(&BOTH)], Some(&receives(theirs))).unwrap();
+            assert_eq!(media[0].codec, ours, "{theirs}");
+        }
+    }
+
+    #[test]
+    fn a_stream_above_the_viewers_profile_is_not_offered() {
+        let high = video(&[(Codec::H264, Some(H264Profile::High))]);
+        let theirs = receives(r#"{"video":[{"codec":"H264","profile":"42e01f"}]}"#);
+        assert!(own_offer(&[high], Some(&theirs)).is_err());
+    }
+
+    #[test]
+    fn payload_types_of_one_offer_differ() {
+        let audio = TrackOffer {
+            kind: Kind::Audio,
+            codecs: vec![CodecOffer {
+                codec: Codec::Opus,
+                profile: None,
+            }],
+        };
+        let media = own_offer(&[video(&BOTH), audio], None).unwrap();
+        assert_eq!(media.len(), 2);
+        assert_ne!(media[0].payload_type, media[1].payload_type);
+        assert_ne!(media[0].mid, media[1].mid);
+    }
+}
