@@ -188,6 +188,9 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a client may take for a request's body.
     pub body_timeout: Duration,
+    /// How long a client may leave a response unread, when no more of it can be
+    /// sent ahead.
+    pub write_timeout: Duration,
     /// How long a TLS handshake may take.
     pub tls_timeout: Duration,
     /// How long a client waits for an element's answer.
@@ -205,6 +208,7 @@ impl Default for Limits {
             header_fields: 64,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
             tls_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(20),
         }

@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
@@ -98,6 +99,9 @@ async fn serve(stream: TcpStream, from: SocketAddr, connections: Connections, pl
     // Answers are small and awaited.
     let _ = stream.set_nodelay(true);
     let client = Client(from.ip().to_canonical());
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(connections.limits.write_timeout));
+    let stream = Box::pin(stream);
     match &connections.tls {
         None => serve_http(stream, client, &connections).await,
         Some(tls) => match timeout(connections.limits.tls_timeout, tls.accept(stream)).await {

@@ -59,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) allow_anonymous: bool,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) allowed_hosts: Vec<String>,
+    /// Names that it goes by anyhow. Those of who starts it count.
+    pub(crate) names: Vec<String>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) limits: Limits,
 }
@@ -156,7 +158,7 @@ impl Server {
         let hub = Hub::new(settings.limits);
         let policy = Policy {
             tls: tls.is_some(),
-            allowed_hosts: settings.allowed_hosts.clone(),
+            allowed_hosts: [&settings.names[..], &settings.allowed_hosts].concat(),
             allowed_origins: settings.allowed_origins.clone(),
         };
         let app = routes::App {

@@ -18,7 +18,8 @@ use super::hub::{JoinError, Reply, TrickleError, Waiting};
 use super::problem::Problem;
 use super::routes::{self, App, method_not_allowed, read_body, text};
 use crate::address::encode_part;
-use crate::message::{Candidate, MAX_CANDIDATE, Message};
+use crate::message::Message;
+use crate::sdp::{SdpError, trickle_fragment};
 use crate::signaller::{PeerInfo, Refusal};
 
 const SDP: &str = "application/sdp";
@@ -188,7 +189,7 @@ async fn trickle(
     let resource = app.hub.resource(stream, id).ok_or_else(no_session)?;
     check_precondition(&parts.headers, &resource.etag)?;
     let body = read_body(app, parts, body, FRAGMENT).await?;
-    let fragment = read_fragment(&body)?;
+    let fragment = trickle_fragment(&body).map_err(|error| bad_fragment(&error))?;
     if fragment
         .ufrag
         .is_some_and(|ufrag| !resource.ufrags.contains(&ufrag))
@@ -200,8 +201,10 @@ async fn trickle(
             hint,
         ));
     }
+    let end = fragment.end.then_some(Message::EndOfCandidates);
+    let candidates = fragment.candidates.into_iter().map(Message::Candidate);
     app.hub
-        .trickle(id, fragment.messages)
+        .trickle(id, candidates.chain(end).collect())
         .map_err(trickle_problem)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -239,39 +242,9 @@ fn check_precondition(headers: &HeaderMap, etag: &str) -> Result<(), Problem> {
     ))
 }
 
-struct Fragment {
-    ufrag: Option<String>,
-    messages: Vec<Message>,
-}
-
-fn read_fragment(body: &str) -> Result<Fragment, Problem> {
-    let mut fragment = Fragment {
-        ufrag: None,
-        messages: Vec::new(),
-    };
-    let (mut mid, mut index) = (None, None);
-    for line in body.lines().map(str::trim_end) {
-        if line.starts_with("m=") {
-            index = Some(index.map_or(0, |index: u32| index.saturating_add(1)));
-        } else if let Some(name) = line.strip_prefix("a=mid:") {
-            mid = Some(name.to_owned());
-        } else if let Some(name) = line.strip_prefix("a=ice-ufrag:") {
-            fragment.ufrag = Some(name.to_owned());
-        } else if let Some(candidate) = line
-            .strip_prefix("a=")
-            .filter(|line| line.starts_with("candidate:") && line.len() <= MAX_CANDIDATE)
-        {
-            let candidate = Candidate {
-                candidate: candidate.to_owned(),
-                sdp_mid: mid.clone(),
-                sdp_m_line_index: index,
-            };
-            fragment.messages.push(Message::Candidate(candidate));
-        } else if line == "a=end-of-candidates" {
-            fragment.messages.push(Message::EndOfCandidates);
-        }
-    }
-    Ok(fragment)
+fn bad_fragment(error: &SdpError) -> Problem {
+    let hint = "send a fragment of RFC 8840 section 9";
+    Problem::new(StatusCode::BAD_REQUEST, error.to_string(), hint)
 }
 
 fn no_stream() -> Problem {
@@ -338,4 +311,23 @@ fn refusal_problem(refusal: &Refusal) -> Problem {
         Refusal::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "see the publisher's log"),
     };
     Problem::new(status, refusal.to_string(), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn only_the_right_tag_or_a_star_meets_the_condition(given in "[ -~]{0,30}", etag in "[a-zA-Z0-9_-]{11}") {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::IF_MATCH, given.parse().unwrap());
+            let star = given.split(',').any(|one| one.trim() == "*");
+            prop_assert_eq!(check_precondition(&headers, &etag).is_ok(), star);
+            headers.append(header::IF_MATCH, format!("{given},\"{etag}\"").parse().unwrap());
+            prop_assert!(check_precondition(&headers, &etag).is_ok());
+        }
+    }
 }

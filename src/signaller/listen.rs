@@ -3,7 +3,7 @@
 //! Peers come by WHEP: they offer, and may send candidates later; ours travel
 //! in the answer.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{
-    Capabilities, Connection, Offerer, OpenError, Options, Outgoing, Signaller, SignallerError,
+    Capabilities, Connection, Incoming, Offerer, OpenError, Options, Outgoing, Signaller,
+    SignallerError,
 };
 use crate::access::{check_exposure, is_loopback};
 use crate::address::{IceServer, SignallingUri, check_stream_name, encode_part};
@@ -86,28 +87,7 @@ impl Signaller for Listen {
     async fn connect(&mut self) -> Result<Connection, SignallerError> {
         let incoming = match &self.place {
             Some(place) => place.publication.renew(),
-            None => {
-                let bind = SocketAddr::new(resolve(&self.host).await?, self.port);
-                let (settings, tokened) = (self.settings(bind.ip()), self.settings.token.is_some());
-                check_exposure(bind.ip(), tokened, settings.allow_anonymous)
-                    .map_err(|error| SignallerError::Permanent(error.0))?;
-                let server = Server::open(bind, settings).await?;
-                let Some((publication, incoming)) =
-                    server.hub().publish(&self.stream, &self.ice_servers)
-                else {
-                    return Err(SignallerError::Permanent(format!(
-                        "there is a stream \"{}\" on {} already; give this one another name (listen://{}/OTHER), or its element",
-                        self.stream,
-                        server.address(),
-                        server.address()
-                    )));
-                };
-                self.place = Some(Place {
-                    publication,
-                    server,
-                });
-                incoming
-            }
+            None => self.publish().await?,
         };
         let (outgoing, outgoing_out) = mpsc::channel(QUEUE);
         self.carrier = self
@@ -138,18 +118,46 @@ impl Signaller for Listen {
 }
 
 impl Listen {
-    /// The server's, with the names that it goes by on `bind`.
-    fn settings(&self, bind: IpAddr) -> Settings {
-        let mut settings = self.settings.clone();
+    /// Takes the stream's place on its server.
+    async fn publish(&mut self) -> Result<mpsc::Receiver<Incoming>, SignallerError> {
+        let bind = SocketAddr::new(resolve(&self.host).await?, self.port);
+        let settings = Settings {
+            names: self.names(bind.ip()),
+            ..self.settings.clone()
+        };
+        check_exposure(
+            bind.ip(),
+            settings.token.is_some(),
+            settings.allow_anonymous,
+        )
+        .map_err(|error| SignallerError::Permanent(error.0))?;
+        let server = Server::open(bind, settings).await?;
+        let published = server.hub().publish(&self.stream, &self.ice_servers);
+        let (publication, incoming) = published.ok_or_else(|| {
+            SignallerError::Permanent(format!(
+                "there is a stream \"{}\" on {address} already; give this one another name \
+                 (listen://{address}/OTHER), or give its element one",
+                self.stream,
+                address = server.address(),
+            ))
+        })?;
+        self.place = Some(Place {
+            publication,
+            server,
+        });
+        Ok(incoming)
+    }
+
+    /// The names that the server goes by on `bind`, besides those that are listed.
+    fn names(&self, bind: IpAddr) -> Vec<String> {
+        let mut names = Vec::new();
         if self.host.parse::<IpAddr>().is_err() && !self.host.is_empty() {
-            settings.allowed_hosts.push(self.host.clone());
+            names.push(self.host.clone());
         }
         if let (false, Some(name)) = (is_loopback(bind), gethostname::gethostname().to_str()) {
-            settings
-                .allowed_hosts
-                .extend([name.to_owned(), format!("{name}.local")]);
+            names.extend([name.to_owned(), format!("{name}.local")]);
         }
-        settings
+        names
     }
 
     /// Where people can watch. Only the page knows the token, if there is one:
@@ -204,21 +212,29 @@ async fn resolve(host: &str) -> Result<IpAddr, SignallerError> {
         .ok_or_else(|| unknown("it has no address"))
 }
 
-/// An address by which others reach what is bound to `bound`.
+/// An address by which others reach what is bound to `bound`: that of the way
+/// out, if there is one, or any of the machine's own.
 fn reachable(bound: IpAddr) -> IpAddr {
     if !bound.is_unspecified() {
         return bound;
     }
+    let usable = |address: &IpAddr| address.is_ipv4() || bound.is_ipv6();
     let mut own = if_addrs::get_if_addrs().unwrap_or_default();
     own.retain(|interface| !interface.is_loopback() && !interface.is_link_local());
     own.sort_by_key(|interface| interface.ip().is_ipv6());
-    let found = own
-        .iter()
-        .map(if_addrs::Interface::ip)
-        .find(|address| address.is_ipv4() || bound.is_ipv6());
-    found.unwrap_or(if bound.is_ipv6() {
-        IpAddr::from(std::net::Ipv6Addr::LOCALHOST)
-    } else {
-        DEFAULT_HOST
-    })
+    let own = own.iter().map(if_addrs::Interface::ip);
+    way_out()
+        .into_iter()
+        .chain(own)
+        .find(usable)
+        .unwrap_or(DEFAULT_HOST)
+}
+
+/// The address that packets to the world leave from. Nothing is sent for it;
+/// the destination is one that is never used (RFC 5737).
+fn way_out() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(203, 0, 113, 1), 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+        .filter(|address| !is_loopback(*address) && !address.is_unspecified())
 }

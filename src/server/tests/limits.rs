@@ -179,18 +179,34 @@ async fn one_client_cannot_take_all_connections() {
         "{text}"
     );
     held.clear();
-    // The server notices the closed ones in its own time.
-    let free = async {
-        while !rest_of_health(strict.address())
-            .await
-            .starts_with("HTTP/1.1 200")
-        {
+    until_served(strict.address()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let strict = Strict::new(Limits {
+        connections_per_address: 1,
+        write_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    })
+    .await;
+    let mut deaf = TcpStream::connect(strict.address()).await.unwrap();
+    let text = "GET /app.js HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(10_000);
+    // The server stops reading when it cannot write.
+    let _ = timeout(Duration::from_secs(2), deaf.write_all(text.as_bytes())).await;
+    until_served(strict.address()).await;
+    drop(deaf);
+}
+
+/// Waits until the server has noticed that other connections are closed, which
+/// it does in its own time.
+async fn until_served(to: SocketAddr) {
+    let served = async {
+        while !rest_of_health(to).await.starts_with("HTTP/1.1 200") {
             tokio::task::yield_now().await;
         }
     };
-    timeout(LONG, free)
-        .await
-        .expect("closed connections are counted off");
+    timeout(LONG, served).await.expect("there is no room again");
 }
 
 async fn rest_of_health(to: SocketAddr) -> String {
@@ -231,13 +247,15 @@ async fn a_session_has_a_bounded_number_of_candidates() {
         "If-Match: {}\r\nContent-Type: application/trickle-ice-sdpfrag\r\n",
         created.header("etag")
     );
-    let lines = "a=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n".repeat(200);
+    let lines = "a=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n".repeat(100);
     let body = format!("m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n{lines}");
     let (to, location) = (publisher.address(), created.header("location"));
-    assert_eq!(
-        send(to, "PATCH", location, &headers, &body).await.status,
-        204
-    );
+    for _ in 0..2 {
+        assert_eq!(
+            send(to, "PATCH", location, &headers, &body).await.status,
+            204
+        );
+    }
     send(to, "PATCH", location, &headers, &body)
         .await
         .assert_problem(429);
@@ -259,6 +277,7 @@ async fn a_publisher_that_does_not_read_holds_up_nobody_else() {
         }
     };
     assert_eq!(full, crate::server::hub::JoinError::Full);
+    assert_eq!(waiting.len(), 256, "each of them holds an offer of up to 64 KiB");
     let busy = post(strict.address(), "/whep/stuck", OFFER).await;
     busy.assert_problem(503);
     assert!(!busy.header("retry-after").is_empty());

@@ -273,6 +273,9 @@ async fn a_patch_must_name_its_ice_session() {
     patch(to, path, "If-Match: *\r\n", &restart)
         .await
         .assert_problem(422);
+    patch(to, path, "If-Match: *\r\n", "nonsense")
+        .await
+        .assert_problem(400);
     let typed = send(
         to,
         "PATCH",
