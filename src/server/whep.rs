@@ -127,6 +127,7 @@ async fn join(app: &App, stream: &str, parts: &Parts, body: Body) -> Result<Resp
         address: parts.extensions.get::<Client>().map(|client| client.0),
         agent: text(&parts.headers, &header::USER_AGENT)
             .map(|agent| agent.chars().take(MAX_AGENT).collect()),
+        ..PeerInfo::default()
     };
     // From here on, a client that goes away drops `waiting`, and so leaves.
     let mut waiting = app.hub.join(stream, info, offer).map_err(join_problem)?;
