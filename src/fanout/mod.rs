@@ -161,6 +161,7 @@ impl<F: Clone> FanOut<F> {
             let queued = queued(*id);
             let take = match viewer.standing {
                 Standing::Waiting => info.keyframe,
+                Standing::CatchingUp { .. } if queued > self.config.max_queued => false,
                 // A new group: the rest of the old one is of no use any more.
                 Standing::CatchingUp { .. } if info.keyframe => {
                     viewer.gap = true;
@@ -183,7 +184,9 @@ impl<F: Clone> FanOut<F> {
                 viewer.miss();
             }
         }
-        if drained {
+        // Nobody has asked for those who wait since a reset.
+        let forgotten = self.is_awaited() && !self.keyframes.is_wanted();
+        if drained || forgotten {
             self.keyframes.want(now);
         }
         self.advance(now);
@@ -221,9 +224,11 @@ impl<F: Clone> FanOut<F> {
         self.advance(now);
     }
 
-    /// A viewer leaves.
+    /// A viewer leaves. Nothing is given to it any more.
     pub fn handle_leave(&mut self, viewer: ViewerId) {
         self.viewers.remove(&viewer);
+        self.actions
+            .retain(|it| !matches!(it, Action::Push { viewer: id, .. } if *id == viewer));
     }
 
     /// A viewer asks for a keyframe (PLI, FIR).
@@ -237,6 +242,7 @@ impl<F: Clone> FanOut<F> {
     /// The stream starts anew (another encoder, other caps): the cache is void.
     pub fn handle_reset(&mut self) {
         self.cache.clear();
+        self.keyframes.handle_keyframe();
         for viewer in self.viewers.values_mut() {
             viewer.gap = true;
             if !self.config.intra_only {
@@ -254,7 +260,7 @@ impl<F: Clone> FanOut<F> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.next_slice
             .into_iter()
-            .chain(self.keyframes.due())
+            .chain(self.keyframes.due(self.is_awaited()))
             .min()
     }
 
@@ -300,6 +306,12 @@ impl<F: Clone> FanOut<F> {
         }
     }
 
+    /// Is somebody without a picture until a keyframe comes?
+    fn is_awaited(&self) -> bool {
+        let waits = |it: &Viewer| it.standing == Standing::Waiting;
+        self.viewers.values().any(waits)
+    }
+
     /// Gives the next slices, and asks for a keyframe if one is due.
     fn advance(&mut self, now: Instant) {
         self.next_slice = None;
@@ -312,8 +324,10 @@ impl<F: Clone> FanOut<F> {
             else {
                 continue;
             };
-            let elapsed = now.saturating_duration_since(began) + SLICE;
-            let reach = elapsed.mul_f64(self.config.burst_speed);
+            // Each by its own clock: nobody's burst depends on who else is here.
+            let elapsed = now.saturating_duration_since(began).as_nanos() / SLICE.as_nanos();
+            let slices = u32::try_from(elapsed + 1).unwrap_or(u32::MAX);
+            let reach = (SLICE * slices).mul_f64(self.config.burst_speed);
             let slice = self.cache.slice(next, reach, squeezed);
             let end = next + slice.len();
             for (frame, pts) in slice {
@@ -322,7 +336,8 @@ impl<F: Clone> FanOut<F> {
             viewer.standing = if end == self.cache.frames().len() {
                 Standing::Live
             } else {
-                self.next_slice = Some(now + SLICE);
+                let due = began + SLICE * slices;
+                self.next_slice = Some(self.next_slice.map_or(due, |next| next.min(due)));
                 Standing::CatchingUp {
                     next: end,
                     began,
@@ -330,7 +345,8 @@ impl<F: Clone> FanOut<F> {
                 }
             };
         }
-        if self.keyframes.take_due(now) {
+        let awaited = self.is_awaited();
+        if self.keyframes.take_due(now, awaited) {
             self.actions.push_back(Action::RequestKeyframe);
         }
     }

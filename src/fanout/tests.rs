@@ -1,3 +1,5 @@
+mod properties;
+
 use super::*;
 
 const FRAME: Duration = Duration::from_millis(33);
@@ -265,4 +267,61 @@ fn after_a_reset_all_wait_for_a_keyframe() {
     assert_eq!(feed.numbers(A), [0]);
     feed.frame(true);
     assert_eq!(feed.numbers(A), [0, 3]);
+}
+
+#[test]
+fn after_a_reset_a_keyframe_is_asked_for_if_none_comes() {
+    let mut feed = Feed::new(None);
+    feed.frame(true);
+    feed.join(A);
+    feed.fanout.handle_reset();
+    assert!(feed.requests.is_empty());
+    feed.frames(2);
+    assert_eq!(feed.requests.len(), 1);
+}
+
+#[test]
+fn a_request_that_brings_nothing_is_repeated_while_somebody_waits() {
+    let mut feed = Feed::new(None);
+    feed.join(A);
+    feed.pass(Duration::from_millis(2500));
+    assert_eq!(feed.requests.len(), 3);
+    feed.frame(true);
+    feed.fanout.handle_keyframe_request(feed.now, A);
+    feed.drain();
+    feed.pass(Duration::from_secs(10));
+    assert_eq!(
+        feed.requests.len(),
+        4,
+        "a viewer with a picture asks itself"
+    );
+}
+
+#[test]
+fn a_viewer_that_chokes_on_the_burst_waits_for_a_keyframe() {
+    let mut feed = Feed::new(None);
+    feed.frame(true);
+    feed.frames(290);
+    feed.join(A);
+    feed.queued.insert(A, Duration::from_secs(1));
+    feed.frame(false);
+    let had = feed.numbers(A);
+    feed.queued.clear();
+    feed.frames(30);
+    assert_eq!(feed.numbers(A), had);
+    feed.frame(true);
+    assert_eq!(feed.numbers(A).len(), had.len() + 1);
+}
+
+#[test]
+fn who_has_left_gets_nothing_more() {
+    let mut feed = Feed::new(None);
+    feed.frame(true);
+    feed.frames(290);
+    feed.fanout.handle_join(feed.now, A);
+    feed.fanout.handle_leave(A);
+    feed.drain();
+    feed.frames(2);
+    assert!(feed.numbers(A).is_empty());
+    assert_eq!(feed.fanout.poll_timeout(), None);
 }

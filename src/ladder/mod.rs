@@ -17,6 +17,14 @@ pub struct Limits {
     pub start: u32,
 }
 
+impl Limits {
+    /// `bitrate` within them; where they contradict, `min` holds.
+    fn clamp(self, bitrate: f64) -> f64 {
+        let (min, max) = (f64::from(self.min), f64::from(self.max));
+        bitrate.clamp(min, max.max(min))
+    }
+}
+
 /// What one viewer reports of the last interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Report {
@@ -55,7 +63,7 @@ impl Estimate {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            bitrate: f64::from(limits.start),
+            bitrate: limits.clamp(f64::from(limits.start)),
             last: None,
         }
     }
@@ -67,20 +75,23 @@ impl Estimate {
             .last
             .map_or(0.0, |last| (now - last).as_secs_f64().min(2.0));
         self.last = Some(now);
+        let before = self.bitrate;
         if report.loss > LOSS_HIGH {
             self.bitrate *= 1.0 - 0.5 * report.loss.min(1.0);
         } else if report.loss < LOSS_LOW {
             self.bitrate *= GROWTH.powf(passed);
         }
-        let received = report.received.filter(|_| report.loss > LOSS_HIGH);
-        if let Some(received) = received {
-            self.bitrate = self.bitrate.min(f64::from(received) * HEADROOM);
+        if let Some(received) = report.received {
+            let bound = f64::from(received) * HEADROOM;
+            // Without much loss, that little arrived only means that little
+            // was sent: a still picture is no reason to fall.
+            let stays = if report.loss > LOSS_HIGH { 0.0 } else { before };
+            self.bitrate = self.bitrate.min(bound.max(stays));
         }
         if let Some(remb) = report.remb {
             self.bitrate = self.bitrate.min(f64::from(remb));
         }
-        let (min, max) = (f64::from(self.limits.min), f64::from(self.limits.max));
-        self.bitrate = self.bitrate.clamp(min, max.max(min));
+        self.bitrate = self.limits.clamp(self.bitrate);
         self.bitrate()
     }
 
@@ -100,6 +111,8 @@ pub fn shared_bitrate(limits: Limits, viewers: impl IntoIterator<Item = u32>) ->
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -160,6 +173,59 @@ mod tests {
             remb: None,
         };
         assert_eq!(after([report]), 300_000);
+    }
+
+    #[test]
+    fn what_arrived_bounds_growth_but_is_no_reason_to_fall() {
+        let received = |bitrate| Report {
+            received: Some(bitrate),
+            ..Report::default()
+        };
+        assert_eq!(after(vec![received(800_000); 100]), 1_200_000);
+        assert_eq!(after(vec![received(10_000); 10]), LIMITS.start);
+    }
+
+    #[test]
+    fn growth_depends_on_time_and_not_on_the_number_of_reports() {
+        let (mut often, mut seldom) = (Estimate::new(LIMITS), Estimate::new(LIMITS));
+        let start = Instant::now();
+        for tenth in 0..=20 {
+            often.handle_report(start + Duration::from_millis(tenth * 100), loss(0.0));
+        }
+        seldom.handle_report(start, loss(0.0));
+        seldom.handle_report(start + Duration::from_secs(2), loss(0.0));
+        assert!(often.bitrate().abs_diff(seldom.bitrate()) <= 1);
+        let late = seldom
+            .clone()
+            .handle_report(start + Duration::from_secs(3600), loss(0.0));
+        assert!(
+            late <= seldom.bitrate() / 10 * 12,
+            "silence is not made up for"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_report_leads_out_of_the_limits(
+            reports in prop::collection::vec(
+                (any::<f64>(), any::<Option<u32>>(), any::<Option<u32>>(), 0u64..10_000),
+                0..50,
+            ),
+            min: u32,
+            max: u32,
+            start: u32,
+        ) {
+            let limits = Limits { min, max, start };
+            let mut estimate = Estimate::new(limits);
+            let mut now = Instant::now();
+            for (loss, received, remb, time) in reports {
+                now += Duration::from_millis(time);
+                let bitrate = estimate.handle_report(now, Report { loss, received, remb });
+                prop_assert!((min..=max.max(min)).contains(&bitrate));
+            }
+            let shared = shared_bitrate(limits, [start]);
+            prop_assert!((min..=max.max(min)).contains(&shared));
+        }
     }
 
     #[test]
