@@ -277,7 +277,11 @@ async fn a_publisher_that_does_not_read_holds_up_nobody_else() {
         }
     };
     assert_eq!(full, crate::server::hub::JoinError::Full);
-    assert_eq!(waiting.len(), 256, "each of them holds an offer of up to 64 KiB");
+    assert_eq!(
+        waiting.len(),
+        256,
+        "each of them holds an offer of up to 64 KiB"
+    );
     let busy = post(strict.address(), "/whep/stuck", OFFER).await;
     busy.assert_problem(503);
     assert!(!busy.header("retry-after").is_empty());
