@@ -241,6 +241,19 @@ fn a_rejected_m_line_takes_no_track() {
 }
 
 #[test]
+fn an_m_line_without_the_shared_transport_takes_no_track() {
+    // Rejected, though it says that it receives; and left out of the group.
+    for offer in [
+        CHROMIUM.replace("m=audio 9", "m=audio 0"),
+        CHROMIUM.replace("BUNDLE 0 1", "BUNDLE 1"),
+    ] {
+        let plan = plan(&offer, &tracks());
+        let taken: Vec<_> = plan.media.iter().map(|it| it.mline).collect();
+        assert_eq!(taken, [1]);
+    }
+}
+
+#[test]
 fn an_m_line_that_does_not_receive_takes_no_track() {
     for direction in ["sendonly", "inactive"] {
         let offer = CHROMIUM.replace("a=recvonly", &format!("a={direction}"));
