@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec::decodes;
-use super::{Codec, CodecOffer, Kind, MediaPlan, SdpError, TrackOffer};
+use super::{Codec, CodecOffer, H264Profile, Kind, MediaPlan, SdpError, TrackOffer};
 
 /// What a viewer can decode, best first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,33 @@ impl Receives {
     }
 }
 
+/// `a=fmtp` of our own offers. Without a known profile we promise the lowest,
+/// which every decoder of H.264 tries.
+fn parameters(offer: CodecOffer) -> Vec<(String, String)> {
+    let list: &[(&str, &str)] = match offer.codec {
+        Codec::H264 => &[
+            ("packetization-mode", "1"),
+            ("level-asymmetry-allowed", "1"),
+            ("profile-level-id", profile_level_id(offer.profile)),
+        ],
+        Codec::Opus => &[("minptime", "10"), ("useinbandfec", "1")],
+        Codec::Vp8 => &[],
+    };
+    let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+    list.iter().map(owned).collect()
+}
+
+/// At level 3.1; the level of what is sent is each side's own business.
+fn profile_level_id(profile: Option<H264Profile>) -> &'static str {
+    match profile {
+        Some(H264Profile::ConstrainedBaseline) | None => "42e01f",
+        Some(H264Profile::Baseline) => "42001f",
+        Some(H264Profile::Main) => "4d001f",
+        Some(H264Profile::ConstrainedHigh) => "640c1f",
+        Some(H264Profile::High) => "64001f",
+    }
+}
+
 /// What we offer of `tracks`: an m-line each, one codec each, in the order of
 /// `tracks`. A track that the viewer cannot take is left out, as long as one is
 /// left. A viewer that has not said what it takes gets our first choice.
@@ -82,7 +109,7 @@ pub fn own_offer(
             nack: video,
             twcc: Some(TWCC_ID),
             mid_extension: Some(MID_ID),
-            fmtp: Vec::new(),
+            fmtp: parameters(*chosen),
         });
     }
     if media.is_empty() {
@@ -105,7 +132,6 @@ pub fn own_offer(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sdp::H264Profile;
 
     fn video(codecs: &[(Codec, Option<H264Profile>)]) -> TrackOffer {
         let codecs = codecs

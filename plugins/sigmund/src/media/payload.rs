@@ -37,6 +37,23 @@ pub(crate) fn frozen_caps(plan: &MediaPlan, ssrc: u32) -> gst::Caps {
     caps.build()
 }
 
+/// The same for an offer of ours: what else its m-line says comes from here.
+/// In an answer it comes from the far side's offer.
+pub(crate) fn offered_caps(plan: &MediaPlan, ssrc: u32) -> gst::Caps {
+    let mut caps = frozen_caps(plan, ssrc);
+    if let Some(structure) = caps.make_mut().structure_mut(0) {
+        structure.set("a-mid", &plan.mid);
+        if plan.codec == Codec::Opus {
+            // `opus/48000/2`, whatever is sent (RFC 7587 section 7).
+            structure.set("encoding-params", "2");
+        }
+        for (name, value) in &plan.fmtp {
+            structure.set(name.as_str(), value.as_str());
+        }
+    }
+    caps
+}
+
 /// The payloader for a medium.
 pub(crate) fn payloader(plan: &MediaPlan, ssrc: u32) -> Result<gst::Element, String> {
     let make = |factory| {

@@ -10,7 +10,7 @@
 //! but the certificate, nothing set, nothing waited for.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -23,7 +23,8 @@ use super::Report;
 
 /// What the callbacks decide from: an immutable snapshot, and the doors.
 pub(super) struct Guard {
-    identity: Identity,
+    /// Set before the remote description is; nobody is let in without.
+    identity: OnceLock<Identity>,
     /// The two pads that all packets pass: `dtlssrtpdec` in, `nicesink` out.
     doors: Mutex<Vec<gst::Pad>>,
     /// The sink pad of `dtlsenc`, where EOS makes DTLS say good-bye.
@@ -35,9 +36,13 @@ pub(super) struct Guard {
 }
 
 /// Watches `webrtcbin` from its first element on.
-pub(super) fn attach(webrtcbin: &gst::Element, identity: Identity, report: Report) -> Arc<Guard> {
+pub(super) fn attach(
+    webrtcbin: &gst::Element,
+    identity: Option<Identity>,
+    report: Report,
+) -> Arc<Guard> {
     let guard = Arc::new(Guard {
-        identity,
+        identity: identity.map(OnceLock::from).unwrap_or_default(),
         doors: Mutex::default(),
         farewell: Mutex::default(),
         heard: AtomicU64::new(0),
@@ -55,6 +60,11 @@ pub(super) fn attach(webrtcbin: &gst::Element, identity: Identity, report: Repor
 }
 
 impl Guard {
+    /// Whose certificate is expected. The first one counts.
+    pub(super) fn expect(&self, identity: Identity) {
+        let _ = self.identity.set(identity);
+    }
+
     /// May run under PC_LOCK: touches only the new element.
     fn element_added(self: &Arc<Self>, element: &gst::Element) {
         let factory = element.factory().map(|f| f.name());
@@ -104,8 +114,10 @@ impl Guard {
     }
 
     fn check(&self, pem: &str) {
-        let proven = CertificateDer::from_pem_slice(pem.as_bytes())
-            .is_ok_and(|der: CertificateDer<'_>| self.identity.matches(der.as_ref()));
+        let proven = self.identity.get().is_some_and(|identity| {
+            CertificateDer::from_pem_slice(pem.as_bytes())
+                .is_ok_and(|der: CertificateDer<'_>| identity.matches(der.as_ref()))
+        });
         if proven {
             (self.report)(ConnectionEvent::IdentityProven);
         } else {

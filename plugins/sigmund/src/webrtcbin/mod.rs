@@ -60,7 +60,7 @@ impl PeerConnection {
         host: &gst::Bin,
         time: &HouseTime,
         network: &Network,
-        identity: Identity,
+        identity: Option<Identity>,
         report: &Report,
     ) -> Result<Self, String> {
         let failed = report.clone();
@@ -124,11 +124,22 @@ impl PeerConnection {
         &self.webrtcbin
     }
 
-    /// Adds a sender for m-line `index` of the narrowed offer.
-    pub(crate) fn add_sender(&mut self, index: usize, plan: &MediaPlan) -> Result<Feeder, String> {
-        let (transceiver, feeder) = sender::add(&self.bin, &self.webrtcbin, index, plan)?;
+    /// Adds a sender for m-line `index` of the narrowed offer, or of our own.
+    pub(crate) fn add_sender(
+        &mut self,
+        index: usize,
+        plan: &MediaPlan,
+        offering: bool,
+    ) -> Result<Feeder, String> {
+        let (transceiver, feeder) = sender::add(&self.bin, &self.webrtcbin, index, plan, offering)?;
         self.transceivers.push(transceiver);
         Ok(feeder)
+    }
+
+    /// Whose certificate is expected; to be said before the remote description
+    /// is set. Said twice, the first counts.
+    pub(crate) fn expect_identity(&self, identity: Identity) {
+        self.guard.expect(identity);
     }
 
     /// Follows the DTLS transport and RTCP; to be called between making and setting the

@@ -13,9 +13,14 @@ pub(super) fn add(
     webrtcbin: &gst::Element,
     index: usize,
     plan: &MediaPlan,
+    offering: bool,
 ) -> Result<(WebRTCRTPTransceiver, Feeder), String> {
     let ssrc = crate::random();
-    let caps = payload::frozen_caps(plan, ssrc);
+    let caps = if offering {
+        payload::offered_caps(plan, ssrc)
+    } else {
+        payload::frozen_caps(plan, ssrc)
+    };
     let pad = request_pad(webrtcbin, index, &caps)?;
     let transceiver = pad.property::<WebRTCRTPTransceiver>("transceiver");
     transceiver.set_direction(WebRTCRTPTransceiverDirection::Sendonly);

@@ -1,21 +1,22 @@
 //! One task a session: owns its [`Session`], which decides, and its peer
 //! connection, which acts. Nothing of it is shared, nothing is locked.
 
+mod act;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sigmund::ladder::Estimate;
 use sigmund::message::{Message, PeerId};
-use sigmund::sdp::{Codec, OfferPlan, SdpError, TrackOffer};
-use sigmund::session::{Action, Config, ConnectionEvent, EndReason, Session, Side};
-use sigmund::signaller::{Outgoing, PeerInfo, Refusal};
-use tokio::sync::{mpsc, oneshot};
+use sigmund::sdp::{Codec, TrackOffer};
+use sigmund::session::{Config, ConnectionEvent, EndReason, Session, Side};
+use sigmund::signaller::{Offerer, Outgoing, PeerInfo, Refusal};
+use tokio::sync::mpsc;
 
 use super::announce::Announcement;
 use super::host::{Report, Shared};
 use super::snapshot::PeerStats;
-use crate::isolate::HouseTime;
 use crate::media::{Feeder, Format, Lease, Track};
 use crate::runtime;
 use crate::webrtcbin::{self, PeerConnection};
@@ -41,7 +42,7 @@ const TEARDOWN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a session is told.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(in crate::driver) enum Event {
     /// A note from its peer.
     Message(Message),
     /// Its connection reports.
@@ -58,14 +59,14 @@ pub(super) enum Event {
 
 /// The host's hold on a session.
 #[derive(Debug)]
-pub(super) struct SessionHandle {
+pub(in crate::driver) struct SessionHandle {
     inbox: mpsc::Sender<Event>,
     flooded: Arc<AtomicBool>,
 }
 
 impl SessionHandle {
     /// Never waits. A session whose inbox is full ends.
-    pub(super) fn tell(&self, event: Event) {
+    pub(in crate::driver) fn tell(&self, event: Event) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.inbox.try_send(event) {
             self.flooded.store(true, Ordering::Relaxed);
         }
@@ -73,7 +74,7 @@ impl SessionHandle {
 }
 
 /// Starts a session.
-pub(super) fn spawn(
+pub(in crate::driver) fn spawn(
     peer: PeerId,
     info: PeerInfo,
     tracks: Vec<Track>,
@@ -136,11 +137,7 @@ impl Task {
         let reason = match self.offers().await {
             Ok(tracks) => self.serve(tracks, &mut inbox).await,
             Err(text) => {
-                self.send(Outgoing::Refuse {
-                    peer: self.peer.clone(),
-                    refusal: Refusal::Busy(text.clone()),
-                })
-                .await;
+                self.refuse(Refusal::Busy(text.clone())).await;
                 EndReason::Closed(text)
             }
         };
@@ -185,13 +182,26 @@ impl Task {
         Ok(offers)
     }
 
-    fn config(&self, tracks: Vec<TrackOffer>) -> Config {
-        Config {
-            side: Side::Answerer { tracks },
-            trickle_out: self.shared.channel.trickle_out,
+    /// The state machine, with its first steps prepared.
+    async fn session(&mut self, tracks: Vec<TrackOffer>) -> Result<Session, EndReason> {
+        let channel = self.info.channel.unwrap_or(self.shared.channel);
+        let side = match channel.offerer {
+            Offerer::Them => Side::Answerer { tracks },
+            Offerer::Us => {
+                if let Err(refusal) = self.prepare_offer(&tracks).await {
+                    self.refuse(refusal.clone()).await;
+                    return Err(EndReason::Closed(refusal.to_string()));
+                }
+                Side::Offerer
+            }
+        };
+        let config = Config {
+            side,
+            trickle_out: channel.trickle_out,
             ice_servers: !self.shared.network.ice_servers.is_empty(),
             ..Config::default()
-        }
+        };
+        Ok(Session::new(config, self.began))
     }
 
     /// The session's life, from its first note to its end.
@@ -200,7 +210,10 @@ impl Task {
         tracks: Vec<TrackOffer>,
         inbox: &mut mpsc::Receiver<Event>,
     ) -> EndReason {
-        let mut session = Session::new(self.config(tracks), self.began);
+        let mut session = match self.session(tracks).await {
+            Ok(session) => session,
+            Err(reason) => return reason,
+        };
         let mut tick = tokio::time::interval(TICK);
         loop {
             while let Some(action) = session.poll_action() {
@@ -255,118 +268,6 @@ impl Task {
                 }
             }
         }
-    }
-
-    /// Does what the session has decided. `Some` ends it.
-    async fn act(&mut self, session: &mut Session, action: Action) -> Option<EndReason> {
-        match action {
-            Action::Prepare(plan) => {
-                let result = self
-                    .prepare(*plan)
-                    .await
-                    .map(|()| ConnectionEvent::Prepared);
-                self.feed(session, result);
-            }
-            Action::SetRemote { offer, sdp } => {
-                let result = match &self.connection {
-                    Some(connection) => connection.set_remote(offer, &sdp).await,
-                    None => Err("no connection".into()),
-                };
-                self.feed(session, result.map(|()| ConnectionEvent::RemoteSet));
-            }
-            Action::CreateOffer | Action::CreateAnswer => {
-                let offer = action == Action::CreateOffer;
-                let result = match &self.connection {
-                    Some(connection) => connection.create(offer).await,
-                    None => Err("no connection".into()),
-                };
-                self.feed(session, result.map(ConnectionEvent::Created));
-            }
-            Action::SetLocal { offer, sdp } => {
-                let result = match &self.connection {
-                    Some(connection) => {
-                        connection.watch_transport(&self.report);
-                        connection.set_local(offer, &sdp).await
-                    }
-                    None => Err("no connection".into()),
-                };
-                self.feed(session, result.map(|()| ConnectionEvent::LocalSet));
-            }
-            Action::AddCandidate(candidate) => {
-                if let Some(connection) = self.connection.clone() {
-                    runtime::blocking(move || connection.add_candidate(&candidate)).await;
-                }
-            }
-            Action::Send(message) => {
-                let peer = self.peer.clone();
-                self.send(Outgoing::Message { peer, message }).await;
-            }
-            Action::Refuse(error) => {
-                let peer = self.peer.clone();
-                let refusal = match error {
-                    SdpError::Malformed(text) => Refusal::Malformed(text),
-                    SdpError::Incompatible(text) => Refusal::Incompatible(text),
-                };
-                self.send(Outgoing::Refuse { peer, refusal }).await;
-            }
-            Action::StartMedia => self.start_media().await,
-            Action::End(reason) => return Some(reason),
-        }
-        None
-    }
-
-    fn feed(&self, session: &mut Session, result: Result<ConnectionEvent, String>) {
-        let event = result.unwrap_or_else(ConnectionEvent::Failed);
-        session.handle_connection(Instant::now(), event);
-    }
-
-    /// Builds the connection for the plan, while the encoders come up.
-    async fn prepare(&mut self, plan: OfferPlan) -> Result<(), String> {
-        let mut leases = Vec::new();
-        for media in &plan.media {
-            let track = self.tracks.get(media.track).ok_or("a plan for no track")?;
-            leases.push(self.lease(track.clone(), media.codec).await?);
-        }
-        let time = self
-            .shared
-            .house
-            .borrow()
-            .clone()
-            .ok_or("the pipeline is not playing")?;
-        let (shared, peer, report) = (self.shared.clone(), self.peer.clone(), self.report.clone());
-        let built = runtime::blocking(move || build(&shared, &peer, &time, &plan, &report));
-        let (connection, feeders) = built.await.ok_or("building the connection failed")??;
-        self.connection = Some(Arc::new(connection));
-        for (lease, feeder) in leases.into_iter().zip(feeders) {
-            lease.serve_keyframes(&feeder);
-            let estimate = Estimate::new(self.shared.limits);
-            self.media.push(Medium {
-                lease,
-                feeder,
-                estimate,
-            });
-        }
-        Ok(())
-    }
-
-    async fn lease(&self, track: Track, codec: Codec) -> Result<Lease, String> {
-        let (reply, lease) = oneshot::channel();
-        self.tell_host(Report::Lease(track, codec, reply)).await;
-        lease
-            .await
-            .map_err(|_| "the element is stopping".to_owned())?
-    }
-
-    async fn start_media(&mut self) {
-        self.connected = Some(Instant::now());
-        if let Some(connection) = self.connection.clone() {
-            runtime::blocking(move || connection.tell_latency()).await;
-        }
-        for medium in &self.media {
-            medium.lease.join(&medium.feeder);
-        }
-        let added = Announcement::PeerAdded(self.peer.clone(), self.info.clone());
-        self.shared.announcer.announce(added);
     }
 
     /// Once a second: is it still there, and what does the network say?
@@ -456,37 +357,6 @@ impl Task {
                 "session {} does not stop; left behind",
                 self.peer
             );
-        }
-    }
-}
-
-/// On the pool: builds the connection and its senders.
-fn build(
-    shared: &Shared,
-    peer: &PeerId,
-    time: &HouseTime,
-    plan: &OfferPlan,
-    report: &webrtcbin::Report,
-) -> Result<(PeerConnection, Vec<Feeder>), String> {
-    let host = shared.element.upgrade().ok_or("the element is gone")?;
-    let name = format!("peer-{peer}");
-    let identity = plan.identity.clone();
-    let mut connection =
-        PeerConnection::build(&name, &host, time, &shared.network, identity, report)?;
-    let feeders = plan
-        .media
-        .iter()
-        .enumerate()
-        .map(|(index, media)| connection.add_sender(index, media))
-        .collect::<Result<Vec<_>, _>>();
-    match feeders {
-        Ok(feeders) => {
-            (shared.on_connection)(peer, connection.element());
-            Ok((connection, feeders))
-        }
-        Err(error) => {
-            connection.stop(&host);
-            Err(error)
         }
     }
 }

@@ -1,0 +1,187 @@
+//! Doing what the session has decided.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sigmund::ladder::Estimate;
+use sigmund::message::PeerId;
+use sigmund::sdp::{Codec, Identity, MediaPlan, OfferPlan, SdpError, TrackOffer, own_offer};
+use sigmund::session::{Action, ConnectionEvent, EndReason, Session};
+use sigmund::signaller::{Outgoing, Refusal};
+use tokio::sync::oneshot;
+
+use super::super::announce::Announcement;
+use super::super::host::{Report, Shared};
+use super::{Medium, Task};
+use crate::isolate::HouseTime;
+use crate::media::{Feeder, Lease, Track};
+use crate::runtime;
+use crate::webrtcbin::{self, PeerConnection};
+
+impl Task {
+    /// Does what the session has decided. `Some` ends it.
+    pub(super) async fn act(&mut self, session: &mut Session, action: Action) -> Option<EndReason> {
+        match action {
+            Action::Prepare(plan) => {
+                let result = self
+                    .prepare(*plan)
+                    .await
+                    .map(|()| ConnectionEvent::Prepared);
+                self.feed(session, result);
+            }
+            Action::SetRemote { offer, sdp } => {
+                let result = match &self.connection {
+                    Some(connection) => {
+                        if let Some(identity) = session.identity() {
+                            connection.expect_identity(identity.clone());
+                        }
+                        connection.set_remote(offer, &sdp).await
+                    }
+                    None => Err("no connection".into()),
+                };
+                self.feed(session, result.map(|()| ConnectionEvent::RemoteSet));
+            }
+            Action::CreateOffer | Action::CreateAnswer => {
+                let offer = action == Action::CreateOffer;
+                let result = match &self.connection {
+                    Some(connection) => connection.create(offer).await,
+                    None => Err("no connection".into()),
+                };
+                self.feed(session, result.map(ConnectionEvent::Created));
+            }
+            Action::SetLocal { offer, sdp } => {
+                let result = match &self.connection {
+                    Some(connection) => {
+                        connection.watch_transport(&self.report);
+                        connection.set_local(offer, &sdp).await
+                    }
+                    None => Err("no connection".into()),
+                };
+                self.feed(session, result.map(|()| ConnectionEvent::LocalSet));
+            }
+            Action::AddCandidate(candidate) => {
+                if let Some(connection) = self.connection.clone() {
+                    runtime::blocking(move || connection.add_candidate(&candidate)).await;
+                }
+            }
+            Action::Send(message) => {
+                let peer = self.peer.clone();
+                self.send(Outgoing::Message { peer, message }).await;
+            }
+            Action::Refuse(error) => self.refuse(refusal(error)).await,
+            Action::StartMedia => self.start_media().await,
+            Action::End(reason) => return Some(reason),
+        }
+        None
+    }
+
+    fn feed(&self, session: &mut Session, result: Result<ConnectionEvent, String>) {
+        let event = result.unwrap_or_else(ConnectionEvent::Failed);
+        session.handle_connection(Instant::now(), event);
+    }
+
+    /// Answerer: builds the connection for the plan.
+    async fn prepare(&mut self, plan: OfferPlan) -> Result<(), String> {
+        self.connect(plan.media, Some(plan.identity)).await
+    }
+
+    /// Offerer: decides what to offer, and builds the connection for it.
+    pub(super) async fn prepare_offer(&mut self, tracks: &[TrackOffer]) -> Result<(), Refusal> {
+        let media = own_offer(tracks, self.info.receives.as_ref()).map_err(refusal)?;
+        self.connect(media, None).await.map_err(Refusal::Failed)
+    }
+
+    /// Builds the connection and its senders, while the encoders come up.
+    async fn connect(
+        &mut self,
+        media: Vec<MediaPlan>,
+        identity: Option<Identity>,
+    ) -> Result<(), String> {
+        let mut leases = Vec::new();
+        for medium in &media {
+            let track = self.tracks.get(medium.track).ok_or("a plan for no track")?;
+            leases.push(self.lease(track.clone(), medium.codec).await?);
+        }
+        let house = self.shared.house.borrow().clone();
+        let time = house.ok_or("the pipeline is not playing")?;
+        let (shared, peer, report) = (self.shared.clone(), self.peer.clone(), self.report.clone());
+        let built =
+            runtime::blocking(move || build(&shared, &peer, &time, &media, identity, &report));
+        let (connection, feeders) = built.await.ok_or("building the connection failed")??;
+        self.connection = Some(Arc::new(connection));
+        for (lease, feeder) in leases.into_iter().zip(feeders) {
+            lease.serve_keyframes(&feeder);
+            let estimate = Estimate::new(self.shared.limits);
+            self.media.push(Medium {
+                lease,
+                feeder,
+                estimate,
+            });
+        }
+        Ok(())
+    }
+
+    async fn lease(&self, track: Track, codec: Codec) -> Result<Lease, String> {
+        let (reply, lease) = oneshot::channel();
+        self.tell_host(Report::Lease(track, codec, reply)).await;
+        lease
+            .await
+            .map_err(|_| "the element is stopping".to_owned())?
+    }
+
+    async fn start_media(&mut self) {
+        self.connected = Some(Instant::now());
+        if let Some(connection) = self.connection.clone() {
+            runtime::blocking(move || connection.tell_latency()).await;
+        }
+        for medium in &self.media {
+            medium.lease.join(&medium.feeder);
+        }
+        let added = Announcement::PeerAdded(self.peer.clone(), self.info.clone());
+        self.shared.announcer.announce(added);
+    }
+
+    /// Turns the peer away: its session never began.
+    pub(super) async fn refuse(&self, refusal: Refusal) {
+        let peer = self.peer.clone();
+        self.send(Outgoing::Refuse { peer, refusal }).await;
+    }
+}
+
+/// On the pool: builds the connection and its senders.
+fn build(
+    shared: &Shared,
+    peer: &PeerId,
+    time: &HouseTime,
+    media: &[MediaPlan],
+    identity: Option<Identity>,
+    report: &webrtcbin::Report,
+) -> Result<(PeerConnection, Vec<Feeder>), String> {
+    let host = shared.element.upgrade().ok_or("the element is gone")?;
+    let name = format!("peer-{peer}");
+    let offering = identity.is_none();
+    let mut connection =
+        PeerConnection::build(&name, &host, time, &shared.network, identity, report)?;
+    let feeders = media
+        .iter()
+        .enumerate()
+        .map(|(index, plan)| connection.add_sender(index, plan, offering))
+        .collect::<Result<Vec<_>, _>>();
+    match feeders {
+        Ok(feeders) => {
+            (shared.on_connection)(peer, connection.element());
+            Ok((connection, feeders))
+        }
+        Err(error) => {
+            connection.stop(&host);
+            Err(error)
+        }
+    }
+}
+
+fn refusal(error: SdpError) -> Refusal {
+    match error {
+        SdpError::Malformed(text) => Refusal::Malformed(text),
+        SdpError::Incompatible(text) => Refusal::Incompatible(text),
+    }
+}
