@@ -72,10 +72,10 @@ fn tell(element: &gst::Element, announcement: Announcement) {
             post(element, message);
         }
         Announcement::Warning(text) => {
-            gst::element_warning!(element, gst::ResourceError::Failed, ["{text}"]);
+            gst::element_warning!(element, gst::ResourceError::Failed, ("{text}"));
         }
         Announcement::Error(text) => {
-            gst::element_error!(element, gst::ResourceError::Failed, ["{text}"]);
+            gst::element_error!(element, gst::ResourceError::Failed, ("{text}"));
         }
     }
 }

@@ -71,7 +71,7 @@ impl RtcSink {
         let plan = self.plan()?;
         Registry::builtin()
             .open(&plan.uri, &plan.options)
-            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ["{e}"]))?;
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
         // Probing encoders takes a moment: done before the first viewer comes.
         runtime::detach(move || {
             for codec in plan.codecs {
@@ -87,17 +87,17 @@ impl RtcSink {
         let settings = self.settings().clone();
         settings
             .plan(&name)
-            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ["{e}"]))
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))
     }
 
     /// READY → PAUSED: opens signalling.
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
         let failed =
-            |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ["{e}"]);
+            |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{e}"));
         let signaller = Registry::builtin()
             .open(&plan.uri, &plan.options)
-            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ["{e}"]))?;
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
         let announcer = Announcer::start(self.obj().upcast_ref()).map_err(|e| failed(&e))?;
         let (encoder, connection) = (self.obj().downgrade(), self.obj().downgrade());
         let config = HostConfig {
@@ -147,7 +147,7 @@ impl RtcSink {
         let message = gst::message::Element::builder(structure).src(&*obj).build();
         // Fails only without a bus, when nobody listens.
         let _ = obj.post_message(message);
-        gst::element_info!(obj, gst::ResourceError::Busy, ["Watch at {address}"]);
+        gst::element_info!(obj, gst::ResourceError::Busy, ("Watch at {address}"));
     }
 
     /// PAUSED → PLAYING, the first time: fixes the time of the house.
@@ -347,7 +347,10 @@ impl ElementImpl for RtcSink {
         let element = track.element();
         element.set_locked_state(true);
         let _ = element.set_state(gst::State::Null);
-        let _ = obj.remove(element);
+        // When the element itself goes, it has let go of its children already.
+        if element.parent().as_ref() == Some(obj.upcast_ref()) {
+            let _ = obj.remove(element);
+        }
     }
 
     fn change_state(

@@ -185,3 +185,19 @@ fn refusal(error: SdpError) -> Refusal {
         SdpError::Incompatible(text) => Refusal::Incompatible(text),
     }
 }
+
+/// For the log: without what it carries, which may be secret or long.
+pub(super) fn name(action: &Action) -> &'static str {
+    match action {
+        Action::Prepare(_) => "prepare",
+        Action::SetRemote { .. } => "set remote description",
+        Action::CreateOffer => "create offer",
+        Action::CreateAnswer => "create answer",
+        Action::SetLocal { .. } => "set local description",
+        Action::AddCandidate(_) => "add candidate",
+        Action::Send(_) => "send",
+        Action::Refuse(_) => "refuse",
+        Action::StartMedia => "start media",
+        Action::End(_) => "end",
+    }
+}

@@ -217,6 +217,14 @@ impl Task {
         let mut tick = tokio::time::interval(TICK);
         loop {
             while let Some(action) = session.poll_action() {
+                gst::debug!(
+                    crate::driver::CAT,
+                    "{} after {:?}: {:?}, {}",
+                    self.peer,
+                    self.began.elapsed(),
+                    session.phase(),
+                    act::name(&action)
+                );
                 if let Some(reason) = self.act(&mut session, action).await {
                     return reason;
                 }
