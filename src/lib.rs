@@ -25,8 +25,8 @@ pub mod fanout;
 pub mod ladder;
 pub mod message;
 pub mod sdp;
-pub mod session;
 #[cfg(feature = "net")]
 pub mod server;
+pub mod session;
 #[cfg(feature = "net")]
 pub mod signaller;

@@ -5,6 +5,8 @@
 //! [`supervisor`] runs one signaller, and replaces its [`Connection`] with
 //! backoff when it is lost; media sessions outlive that.
 
+#[allow(dead_code, reason = "the schemes that dial are being written")]
+pub(crate) mod dial;
 mod listen;
 pub mod memory;
 mod registry;
@@ -64,6 +66,9 @@ pub struct Options {
     pub allow_anonymous: bool,
     /// PEM files of the certificate chain and its key, for TLS when listening.
     pub tls: Option<TlsFiles>,
+    /// PEM file of certificates that are trusted besides the system's roots,
+    /// when we dial a server by TLS.
+    pub tls_ca: Option<std::path::PathBuf>,
     /// Handed to peers that ask for them (`Link: …; rel="ice-server"`).
     pub ice_servers: Vec<IceServer>,
     /// Names that our server goes by, besides `localhost` and IP addresses.
@@ -81,6 +86,7 @@ impl Options {
             token: None,
             allow_anonymous: false,
             tls: None,
+            tls_ca: None,
             ice_servers: Vec::new(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),

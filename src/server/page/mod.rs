@@ -21,15 +21,59 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// All files of the page.
 pub(super) const FILES: &[File] = &[
-    File { path: "", content_type: HTML, body: include_str!("index.html") },
-    File { path: "app.js", content_type: SCRIPT, body: include_str!("app.js") },
-    File { path: "errors.js", content_type: SCRIPT, body: include_str!("errors.js") },
-    File { path: "graph.js", content_type: SCRIPT, body: include_str!("graph.js") },
-    File { path: "panel.js", content_type: SCRIPT, body: include_str!("panel.js") },
-    File { path: "player.js", content_type: SCRIPT, body: include_str!("player.js") },
-    File { path: "stats.js", content_type: SCRIPT, body: include_str!("stats.js") },
-    File { path: "streams.js", content_type: SCRIPT, body: include_str!("streams.js") },
-    File { path: "whep.js", content_type: SCRIPT, body: include_str!("whep.js") },
-    File { path: "style.css", content_type: "text/css; charset=utf-8", body: include_str!("style.css") },
-    File { path: "icon.svg", content_type: "image/svg+xml", body: include_str!("icon.svg") },
+    File {
+        path: "",
+        content_type: HTML,
+        body: include_str!("index.html"),
+    },
+    File {
+        path: "app.js",
+        content_type: SCRIPT,
+        body: include_str!("app.js"),
+    },
+    File {
+        path: "errors.js",
+        content_type: SCRIPT,
+        body: include_str!("errors.js"),
+    },
+    File {
+        path: "graph.js",
+        content_type: SCRIPT,
+        body: include_str!("graph.js"),
+    },
+    File {
+        path: "panel.js",
+        content_type: SCRIPT,
+        body: include_str!("panel.js"),
+    },
+    File {
+        path: "player.js",
+        content_type: SCRIPT,
+        body: include_str!("player.js"),
+    },
+    File {
+        path: "stats.js",
+        content_type: SCRIPT,
+        body: include_str!("stats.js"),
+    },
+    File {
+        path: "streams.js",
+        content_type: SCRIPT,
+        body: include_str!("streams.js"),
+    },
+    File {
+        path: "whep.js",
+        content_type: SCRIPT,
+        body: include_str!("whep.js"),
+    },
+    File {
+        path: "style.css",
+        content_type: "text/css; charset=utf-8",
+        body: include_str!("style.css"),
+    },
+    File {
+        path: "icon.svg",
+        content_type: "image/svg+xml",
+        body: include_str!("icon.svg"),
+    },
 ];
