@@ -315,6 +315,7 @@ impl Task {
             .and_then(|(_, settings)| settings.clone());
         let passthrough = matches!(*track.format().borrow(), Some(Format::Encoded(_)));
         let (reports, failed_track) = (self.reports.clone(), track.clone());
+        let announcer = self.shared.announcer.clone();
         self.encodings.lease(track, codec, || EncodingSpec {
             track: track.clone(),
             codec,
@@ -327,6 +328,9 @@ impl Task {
             on_failed: Arc::new(move |error| {
                 let report = Report::EncodingFailed(failed_track.clone(), codec, error);
                 let _ = reports.try_send(report);
+            }),
+            on_warning: Arc::new(move |text| {
+                announcer.announce(Announcement::Warning(text));
             }),
             _alive: self.alive.clone(),
         })

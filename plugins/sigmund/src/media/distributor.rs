@@ -68,6 +68,9 @@ struct Distributor {
     feeders: BTreeMap<ViewerId, Feeder>,
     estimates: BTreeMap<ViewerId, u32>,
     bitrate: u32,
+    /// The latest frame's, to notice frames that come out of order.
+    newest: Duration,
+    warned: bool,
     chain: Option<Chain>,
 }
 
@@ -96,6 +99,8 @@ impl Distributor {
             feeders: BTreeMap::new(),
             estimates: BTreeMap::new(),
             bitrate: ladder::shared_bitrate(spec.limits, []),
+            newest: Duration::ZERO,
+            warned: false,
             chain: None,
             spec,
         }
@@ -148,6 +153,7 @@ impl Distributor {
     }
 
     fn handle_frame(&mut self, now: Instant, frame: gst::Buffer, pts: Duration) {
+        self.check_order(pts);
         let info = FrameInfo {
             pts,
             keyframe: is_keyframe(self.spec.codec, &frame),
@@ -157,6 +163,20 @@ impl Distributor {
         self.fanout.handle_frame(now, info, frame, &mut |viewer| {
             feeders.get(&viewer).map(Feeder::queued).unwrap_or_default()
         });
+    }
+
+    /// Frames out of order are B-frames: WebRTC has no decoding timestamps, so
+    /// browsers show them late and unevenly.
+    fn check_order(&mut self, pts: Duration) {
+        if pts < self.newest && !self.warned {
+            self.warned = true;
+            (self.spec.on_warning)(format!(
+                "{}: this stream has B-frames, which browsers play unevenly; make it without \
+                 (x264enc tune=zerolatency), or decode it before rtcsink",
+                self.spec.track.name()
+            ));
+        }
+        self.newest = self.newest.max(pts);
     }
 
     fn act(&mut self) {

@@ -33,6 +33,8 @@ pub(crate) struct EncodingSpec {
     pub(crate) on_setup: Arc<dyn Fn(&gst::Element, &str, Codec) + Send + Sync>,
     /// Called when no encoder works (any more).
     pub(crate) on_failed: Arc<dyn Fn(String) + Send + Sync>,
+    /// Called with what the user should know of the stream, once each.
+    pub(crate) on_warning: Arc<dyn Fn(String) + Send + Sync>,
     /// Dropped when the encoding's thread has freed everything.
     pub(crate) _alive: tokio::sync::mpsc::Sender<()>,
 }

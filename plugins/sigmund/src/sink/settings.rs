@@ -29,6 +29,7 @@ pub(super) struct Settings {
     allowed_hosts: Option<String>,
     tls_certificate: Option<String>,
     tls_key: Option<String>,
+    tls_ca: Option<String>,
     ice_servers: Option<String>,
     ice_transport_policy: IceTransportPolicy,
     ice_port_range: Option<String>,
@@ -50,6 +51,7 @@ impl Default for Settings {
             allowed_hosts: None,
             tls_certificate: None,
             tls_key: None,
+            tls_ca: None,
             ice_servers: None,
             ice_transport_policy: IceTransportPolicy::All,
             ice_port_range: None,
@@ -121,6 +123,7 @@ impl Settings {
                 token: self.token.clone().map(Token::new),
                 allow_anonymous: self.allow_anonymous,
                 tls,
+                tls_ca: self.tls_ca.clone().map(Into::into),
                 allowed_origins: list(&self.allowed_origins),
                 allowed_hosts: list(&self.allowed_hosts),
                 ice_servers: ice_servers.clone(),
@@ -278,6 +281,14 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
             text("tls-certificate", "PEM file with the server's certificate chain; makes the embedded server speak HTTPS")
         ),
         property!(tls_key, text("tls-key", "PEM file with the private key of tls-certificate")),
+        property!(
+            tls_ca,
+            text(
+                "tls-ca",
+                "PEM file with a certificate authority to trust besides the system's, for servers \
+                 that we connect to"
+            )
+        ),
         property!(
             ice_servers,
             text(
