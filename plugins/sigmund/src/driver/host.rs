@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::announce::{Announcement, Announcer};
 use super::session::{self, Event, SessionHandle};
 use super::snapshot::{PeerStats, Snapshot};
-use crate::media::{EncodingSpec, Encodings, Format, House, Lease, Track};
+use crate::media::{EncodingSpec, Encodings, Format, House, Lease, OnEncoder, Track};
 use crate::runtime;
 use crate::webrtcbin::Network;
 
@@ -26,9 +26,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// How long signalling may take to say good-bye.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Tells the application of an element that it may still configure.
-pub(crate) type OnEncoder = Arc<dyn Fn(&gst::Element, &str, Codec) + Send + Sync>;
-/// The same for a peer's webrtcbin.
+/// Tells of a peer's webrtcbin while it may still be configured.
 pub(crate) type OnConnection = Arc<dyn Fn(&PeerId, &gst::Element) + Send + Sync>;
 
 /// What the element's properties come to.

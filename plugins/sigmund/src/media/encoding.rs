@@ -12,6 +12,9 @@ use super::feeder::Feeder;
 use super::track::Track;
 use crate::isolate::HouseTime;
 
+/// Tells of an encoder, its pad and its codec while it may still be configured.
+pub(crate) type OnEncoder = Arc<dyn Fn(&gst::Element, &str, Codec) + Send + Sync>;
+
 /// What an encoding is made of.
 #[derive(Clone)]
 pub(crate) struct EncodingSpec {
@@ -30,7 +33,7 @@ pub(crate) struct EncodingSpec {
     /// The user's encoder settings, from the pad.
     pub(crate) settings: Option<gst::Structure>,
     /// Called with each encoder before it starts, for `encoder-setup`.
-    pub(crate) on_setup: Arc<dyn Fn(&gst::Element, &str, Codec) + Send + Sync>,
+    pub(crate) on_setup: OnEncoder,
     /// Called when no encoder works (any more).
     pub(crate) on_failed: Arc<dyn Fn(String) + Send + Sync>,
     /// Called with what the user should know of the stream, once each.

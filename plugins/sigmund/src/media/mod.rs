@@ -9,7 +9,7 @@ mod format;
 pub(crate) mod payload;
 mod track;
 
-pub(crate) use encoding::{EncodingSpec, Encodings, Lease};
+pub(crate) use encoding::{EncodingSpec, Encodings, Lease, OnEncoder};
 pub(crate) use feeder::Feeder;
 pub(crate) use format::Format;
 pub(crate) use track::{House, Track};

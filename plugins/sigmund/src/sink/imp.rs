@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::pad::RtcSinkPad;
 use super::settings::{self, Plan, Settings};
 use super::signals;
-use crate::driver::{Announcer, Host, HostConfig, Snapshot};
+use crate::driver::{Announcer, Host, HostConfig};
 use crate::isolate::{HouseTime, IsolatedBin};
 use crate::media::{Track, encoders};
 use crate::runtime;
@@ -222,10 +222,7 @@ impl ObjectImpl for RtcSink {
             }
             "stats" => {
                 let snapshot = self.state().host.as_ref().map(Host::snapshot);
-                snapshot
-                    .unwrap_or_else(Snapshot::default)
-                    .to_structure()
-                    .to_value()
+                snapshot.unwrap_or_default().to_structure().to_value()
             }
             _ => settings::properties()
                 .get(id - 1)
