@@ -7,6 +7,12 @@ sink=(rtcsink name=live)
 picture=(videoconvert ! queue ! live.)
 sound=(audioconvert ! audioresample ! queue ! live.)
 
+# has FILE video|audio: is there such a stream that can be decoded?
+has() {
+  timeout 20 gst-launch-1.0 --quiet uridecodebin uri="file://$1" \
+    ! "${2}convert" ! fakesink num-buffers=1 >/dev/null 2>&1
+}
+
 if [[ -n ${CLIP:-} ]]; then
   [[ -f $CLIP ]] || { echo "There is no file $CLIP." >&2; exit 1; }
   # gst-launch cannot loop a file; splitmuxsrc plays a row of files as one, so
@@ -17,10 +23,12 @@ if [[ -n ${CLIP:-} ]]; then
   for number in {1000..1719}; do
     ln -s "$clip" "$row/$number.${CLIP##*.}"
   done
+  branches=()
+  has "$clip" video && branches+=(file. ! "${picture[@]}")
+  has "$clip" audio && branches+=(file. ! "${sound[@]}")
+  ((${#branches[@]})) || { echo "GStreamer cannot decode $CLIP." >&2; exit 1; }
   echo "Playing $CLIP. Stop with Ctrl+C."
-  gst-launch-1.0 "${sink[@]}" \
-    uridecodebin uri="splitmux://$row/*" name=file \
-    file. ! "${picture[@]}" file. ! "${sound[@]}"
+  gst-launch-1.0 "${sink[@]}" uridecodebin uri="splitmux://$row/*" name=file "${branches[@]}"
 elif [[ -n ${CAMERA:-} ]]; then
   [[ -e $CAMERA ]] || { echo "There is no camera $CAMERA." >&2; exit 1; }
   echo "Showing $CAMERA. Stop with Ctrl+C."

@@ -53,8 +53,8 @@ const CAUSES = {
     text: 'This browser cannot decode what is being sent. It offered: {offered}. Try another browser, or let the sender encode one of these.',
   },
   busy: {
-    title: 'No room for another viewer now',
-    text: 'The sender has as many viewers as it allows. This page tries again by itself.',
+    title: 'The sender takes no viewer now',
+    text: 'It is just starting, or it has as many viewers as it allows. This page tries again by itself.',
     retry: 'later',
   },
   notlive: {

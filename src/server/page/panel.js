@@ -10,7 +10,7 @@ const count = (value) => (value === undefined ? NONE : String(value));
 // Takes bit/s.
 function bitrate(value) {
   if (value === undefined) return NONE;
-  return value >= 1e6 ? `${(value / 1e6).toFixed(2)} Mbit/s` : `${Math.round(value / 1e3)} kbit/s`;
+  return value >= 1e6 ? `${(value / 1e6).toFixed(1)} Mbit/s` : `${Math.round(value / 1e3)} kbit/s`;
 }
 
 // What each row is called, its explanation, and how it reads.

@@ -170,7 +170,6 @@ export class Player extends EventTarget {
     this.#played = true;
     this.before = null;
     this.#become('playing');
-    this.#prepare();
   }
 
   async #tick(session) {
