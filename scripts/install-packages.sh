@@ -60,8 +60,11 @@ if [[ ! -e $policy ]]; then
   printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
   "${as_root[@]}" chmod 755 "$policy"
 fi
-"${as_root[@]}" apt-get update -qq
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 "$@"; }
+apt update
+# Without somebody who watches, only what goes wrong is worth a line.
+[[ -t 1 ]] && log=/dev/stdout || log=/dev/null
+apt install -y --no-install-recommends "${missing[@]}" >"$log"
 if [[ " ${missing[*]} " == *' coturn '* && -d /run/systemd/system ]]; then
   "${as_root[@]}" systemctl disable --quiet coturn
 fi
