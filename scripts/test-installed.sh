@@ -13,5 +13,5 @@ export GST_PLUGIN_PATH=$stage$plugins GST_REGISTRY=$stage/registry XDG_DATA_HOME
 unset GST_PLUGIN_PATH_1_0 GST_REGISTRY_1_0
 file=$(gst-inspect-1.0 sigmund | awk '$1 == "Filename" { print $2 }')
 [[ $file == "$stage$plugins/libgstsigmund.so" ]] || { echo "found: $file" >&2; exit 1; }
-gst-inspect-1.0 rtcsink | grep -q 'WebRTC'
+[[ $(gst-inspect-1.0 rtcsink) == *WebRTC* ]]
 PKG_CONFIG_PATH=$stage$plugins/pkgconfig pkg-config --exists 'gstsigmund >= 0.1'
