@@ -133,6 +133,13 @@ impl Distributor {
             }
             Command::Join(feeder) => {
                 let viewer = feeder.id();
+                gst::debug!(
+                    super::CAT,
+                    "{} takes {:?} of {}",
+                    viewer.0,
+                    self.spec.codec,
+                    self.spec.track.name()
+                );
                 self.feeders.insert(viewer, feeder);
                 self.fanout.handle_join(now, viewer);
             }
@@ -154,6 +161,18 @@ impl Distributor {
 
     fn handle_frame(&mut self, now: Instant, frame: gst::Buffer, pts: Duration) {
         self.check_order(pts);
+        gst::trace!(
+            super::CAT,
+            "{} {:?}: frame {pts:?}, {} bytes{}",
+            self.spec.track.name(),
+            self.spec.codec,
+            frame.size(),
+            if is_keyframe(self.spec.codec, &frame) {
+                ", keyframe"
+            } else {
+                ""
+            }
+        );
         let info = FrameInfo {
             pts,
             keyframe: is_keyframe(self.spec.codec, &frame),
