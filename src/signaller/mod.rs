@@ -10,6 +10,8 @@ pub(crate) mod dial;
 mod listen;
 pub mod memory;
 mod registry;
+#[allow(dead_code, reason = "the schemes that dial are being written")]
+pub(crate) mod socket;
 pub mod supervisor;
 
 use std::net::IpAddr;
@@ -114,6 +116,12 @@ pub trait Signaller: Send {
 
     /// Opens the channel: binds, or dials and registers. Cancel safe.
     async fn connect(&mut self) -> Result<Connection, SignallerError>;
+
+    /// Why the last connection was lost, where that is known. Asked once when its
+    /// `incoming` has ended; an error that is permanent ends the supervisor.
+    async fn lost(&mut self) -> Option<SignallerError> {
+        None
+    }
 
     /// Closes for good; peers learn that we are gone. The caller sets a deadline.
     async fn close(&mut self);

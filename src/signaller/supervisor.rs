@@ -20,6 +20,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A connection that lived this long counts as good: the next wait is short.
 const GOOD_LIFE: Duration = Duration::from_secs(10);
 
+/// How long a signaller may take to say why its connection was lost.
+const LOST: Duration = Duration::from_secs(1);
+
 /// What the supervisor tells the owner.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -137,17 +140,19 @@ impl Worker {
     async fn keep_up(&mut self) {
         let mut attempt = 0;
         loop {
-            let reason = match self.signaller.connect().await {
+            let loss = match self.signaller.connect().await {
                 Ok(connection) => {
                     let since = Instant::now();
-                    let reason = self.carry(connection).await;
+                    let loss = self.carry(connection).await;
                     if since.elapsed() >= GOOD_LIFE {
                         attempt = 0;
                     }
-                    reason
+                    loss
                 }
-                Err(SignallerError::Transient(reason)) => reason,
-                Err(error) => return self.tell(Event::Failed(error)).await,
+                Err(error) => error,
+            };
+            let SignallerError::Transient(reason) = loss else {
+                return self.tell(Event::Failed(loss)).await;
             };
             let retry_in = with_jitter(backoff(attempt), random());
             attempt = attempt.saturating_add(1);
@@ -157,7 +162,7 @@ impl Worker {
     }
 
     /// Uses one connection until it is lost; returns why.
-    async fn carry(&mut self, connection: Connection) -> String {
+    async fn carry(&mut self, connection: Connection) -> SignallerError {
         let Connection {
             address,
             mut incoming,
@@ -169,15 +174,20 @@ impl Worker {
         self.tell(Event::Up { address }).await;
         let reason = loop {
             tokio::select! {
-                _ = self.overflowed.recv() => break "the far side does not take our messages",
+                _ = self.overflowed.recv() => break Some("the far side does not take our messages"),
                 arrived = incoming.recv() => match arrived {
                     Some(arrived) => self.tell(Event::Incoming(arrived)).await,
-                    None => break "the connection was lost",
+                    None => break None,
                 },
             }
         };
         self.outgoing.send_replace(None);
-        reason.to_owned()
+        let lost = match reason {
+            Some(reason) => return SignallerError::Transient(reason.to_owned()),
+            None => timeout(LOST, self.signaller.lost()).await,
+        };
+        let unknown = || SignallerError::Transient("the connection was lost".to_owned());
+        lost.ok().flatten().unwrap_or_else(unknown)
     }
 
     /// An owner that has dropped its receiver is not told any more.

@@ -19,6 +19,7 @@ struct Ends {
 struct Script {
     attempts: Arc<Mutex<VecDeque<Result<Connection, SignallerError>>>>,
     closed: Arc<Mutex<bool>>,
+    lost: Arc<Mutex<Option<SignallerError>>>,
     never_closes: bool,
 }
 
@@ -66,6 +67,10 @@ impl Signaller for Script {
             Some(next) => next,
             None => std::future::pending().await,
         }
+    }
+
+    async fn lost(&mut self) -> Option<SignallerError> {
+        self.lost.lock().unwrap().take()
     }
 
     async fn close(&mut self) {
@@ -175,6 +180,26 @@ async fn a_permanent_failure_is_told_once_and_ends_it() {
     assert_eq!(supervisor.events.recv().await, None);
     supervisor.close(DEADLINE).await;
     assert!(script.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_is_told_with_its_reason_and_a_permanent_one_ends_it() {
+    for (loss, ends) in [
+        (SignallerError::Transient("kicked".into()), false),
+        (SignallerError::Permanent("banned".into()), true),
+    ] {
+        let script = Script::default();
+        *script.lost.lock().unwrap() = Some(loss.clone());
+        drop(script.add_connection(8));
+        let mut supervisor = script.spawn();
+        assert_eq!(supervisor.events.recv().await, UP);
+        if ends {
+            assert_eq!(supervisor.events.recv().await, Some(Event::Failed(loss)));
+            assert_eq!(supervisor.events.recv().await, None);
+        } else {
+            assert_eq!(down(&mut supervisor).await.0, "kicked");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,134 @@
+//! A WebSocket to a server that carries one JSON object a text message, and
+//! that notices when the far side is gone.
+
+use std::time::Duration;
+
+use async_tungstenite::tungstenite::Message;
+use async_tungstenite::tungstenite::error::Error;
+use async_tungstenite::tungstenite::protocol::CloseFrame;
+use futures_util::StreamExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
+
+use super::SignallerError;
+use super::dial::{WebSocket, quote};
+
+/// How often the far side is asked whether it is there.
+const PING: Duration = Duration::from_secs(15);
+
+/// A far side that was not heard for this long is gone.
+const IDLE: Duration = Duration::from_secs(45);
+
+/// How long a polite end may take.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// See the module's documentation.
+pub(crate) struct Socket {
+    socket: WebSocket,
+    ping: Interval,
+    heard: Instant,
+}
+
+impl Socket {
+    /// Wraps an open WebSocket.
+    pub(crate) fn new(socket: WebSocket) -> Self {
+        let now = Instant::now();
+        let mut ping = interval_at(now + PING, PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            socket,
+            ping,
+            heard: now,
+        }
+    }
+
+    /// Sends one object.
+    pub(crate) async fn send<T: Serialize + Sync>(
+        &mut self,
+        note: &T,
+    ) -> Result<(), SignallerError> {
+        let text = serde_json::to_string(note)
+            .map_err(|error| SignallerError::Transient(format!("cannot be written: {error}")))?;
+        self.socket
+            .send(text.into())
+            .await
+            .map_err(|error| lost(&error))
+    }
+
+    /// The next text. Answers and sends pings meanwhile. Cancel safe.
+    pub(crate) async fn receive(&mut self) -> Result<String, SignallerError> {
+        loop {
+            let message = tokio::select! {
+                message = self.socket.next() => message,
+                _ = self.ping.tick() => {
+                    if self.heard.elapsed() >= IDLE {
+                        return Err(SignallerError::Transient(format!(
+                            "the server was not heard for {} s",
+                            IDLE.as_secs()
+                        )));
+                    }
+                    let ping = Message::Ping(Vec::new().into());
+                    self.socket.send(ping).await.map_err(|error| lost(&error))?;
+                    continue;
+                }
+            };
+            self.heard = Instant::now();
+            match message {
+                Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
+                Some(Ok(Message::Close(frame))) => return Err(closed(frame)),
+                // Pings are answered by the library.
+                Some(Ok(_)) => (),
+                Some(Err(error)) => return Err(lost(&error)),
+                None => return Err(closed(None)),
+            }
+        }
+    }
+
+    /// The next object; what is no `T` is skipped, and noted at debug level
+    /// without its content. Cancel safe.
+    pub(crate) async fn receive_json<T: DeserializeOwned>(&mut self) -> Result<T, SignallerError> {
+        loop {
+            match serde_json::from_str(&self.receive().await?) {
+                Ok(note) => return Ok(note),
+                Err(error) => {
+                    tracing::debug!("a message that makes no sense: {:?}", error.classify())
+                }
+            }
+        }
+    }
+
+    /// Says farewell and waits a little until the far side has heard it.
+    pub(crate) async fn close(mut self) {
+        let farewell = async {
+            if self.socket.close(None).await.is_ok() {
+                while let Some(Ok(_)) = self.socket.next().await {}
+            }
+        };
+        let _ = timeout(CLOSE, farewell).await;
+    }
+}
+
+fn lost(error: &Error) -> SignallerError {
+    SignallerError::Transient(match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => {
+            "the server closed the connection".to_owned()
+        }
+        error => format!("the connection was lost: {error}"),
+    })
+}
+
+fn closed(frame: Option<CloseFrame>) -> SignallerError {
+    let said = frame
+        .map(|frame| quote(frame.reason.as_bytes()))
+        .unwrap_or_default();
+    SignallerError::Transient(if said.is_empty() {
+        "the server closed the connection".to_owned()
+    } else {
+        format!("the server closed the connection: {said}")
+    })
+}
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod tests;
