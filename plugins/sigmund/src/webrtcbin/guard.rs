@@ -135,7 +135,8 @@ impl Guard {
             .clone();
         for pad in doors {
             let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-            pad.add_probe(mask, |_, _| gst::PadProbeReturn::Drop);
+            // Not `Drop`: with that, 1.22 frees the buffer twice.
+            pad.add_probe(mask, |_, _| gst::PadProbeReturn::Handled);
         }
     }
 
