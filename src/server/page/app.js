@@ -101,7 +101,7 @@ function render() {
   Object.assign(document.body.dataset, { state: shown, cause: problem?.cause ?? '', stream: stream ?? '' });
   document.title = stream ? `${stream} · Sigmund` : 'Sigmund';
   $('status').textContent = STATUS[shown];
-  list.hurry = shown === 'failed' || player.stalled > 0;
+  list.hurry = shown === 'failed' || player.quiet;
   for (const item of $('streams').children) {
     item.firstElementChild.setAttribute('aria-current', String(item.dataset.stream === stream));
   }

@@ -15,6 +15,8 @@ const CONNECT_MS = 12000;
 const SILENT_S = 6;
 // A picture that stood still this long, with nothing arriving, is a lost one.
 const STALLED_S = 12;
+// Between two tries for a stream that is listed, and yet is not to be had.
+const REST_MS = 900;
 // Nothing arrived for this long: believe the list if it says that it is over.
 const QUIET_MS = 1500;
 
@@ -83,12 +85,19 @@ export class Player extends EventTarget {
 
   /** @param {{name: string}[] | Problem} reading what the list of streams says now */
   heard(reading) {
-    const failed = reading instanceof Problem;
-    const there = !failed && reading.some(({ name }) => name === this.stream);
-    const quiet = performance.now() - (this.#since.packet ?? Infinity) > QUIET_MS;
-    if (there && this.problem?.retry === 'listed') this.retry();
-    if (there || !(this.problem?.cause === 'lost' || (this.state === 'playing' && quiet))) return;
-    this.#fail(failed ? reading : new Problem('ended'));
+    const gone = reading instanceof Problem ? reading : reading.every(({ name }) => name !== this.stream) && new Problem('missing');
+    if (!gone) {
+      const rested = performance.now() - this.#since.asked > REST_MS;
+      if (this.problem?.retry === 'listed' && rested) this.retry();
+      return;
+    }
+    const news = this.problem?.retry && !this.#same(gone);
+    if (news || this.quiet) this.#fail(gone);
+  }
+
+  // A stream that has been seen has ended; one that has not is missing.
+  #same({ cause }) {
+    return cause === this.problem.cause || (cause === 'missing' && this.problem.cause === 'ended');
   }
 
   /** The page goes away. */
@@ -184,6 +193,11 @@ export class Player extends EventTarget {
     const hasVideo = session.kinds.includes('video');
     if (!hasVideo && now.audioPackets && this.state === 'connecting') this.#playing();
     if (hasVideo) this.#watchFrames(now);
+  }
+
+  /** Does nothing arrive although it should? */
+  get quiet() {
+    return this.state === 'playing' && performance.now() - (this.#since.packet ?? Infinity) > QUIET_MS;
   }
 
   /** Seconds for which the picture has been standing still; 0 while it moves. */

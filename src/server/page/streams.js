@@ -14,7 +14,7 @@ export class StreamList {
   #timer;
   // A reading that comes back in another turn than it left is stale.
   #turn = 0;
-  hurry = false;
+  #hurry = false;
   /** The last good reading, null before the first. */
   streams = null;
 
@@ -33,9 +33,17 @@ export class StreamList {
     const failed = reading instanceof Problem;
     if (!failed) this.streams = reading;
     this.#report(reading);
-    // A refusal stands until the user does something about it.
-    if (failed && !reading.retry) return;
-    this.#timer = setTimeout(() => this.start(), failed || this.hurry ? HURRY_MS : CALM_MS);
+    // A refusal stands until the user does something about it. Whoever heard the
+    // report may have asked for the next one already.
+    if ((failed && !reading.retry) || this.#turn !== turn) return;
+    this.#timer = setTimeout(() => this.start(), failed || this.#hurry ? HURRY_MS : CALM_MS);
+  }
+
+  /** Somebody waits for a change: read at once, and more often. */
+  set hurry(now) {
+    const turned = now && !this.#hurry;
+    this.#hurry = now;
+    if (turned && this.streams) this.start();
   }
 
   stop() {

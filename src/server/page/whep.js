@@ -42,7 +42,8 @@ export class WhepSession {
     const posted = this.#post(endpoint, offer.sdp);
     // Gathering must know the ICE servers before it starts. OPTIONS tells them
     // long before the answer is ready.
-    const servers = await this.#askForServers(endpoint).catch(() => posted.then(iceServersOf));
+    const answered = posted.then(iceServersOf);
+    const servers = await Promise.race([answered, this.#askForServers(endpoint).catch(() => answered)]);
     if (servers.length && !this.iceServers.length) {
       this.iceServers = servers;
       this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers: servers });
