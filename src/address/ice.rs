@@ -151,15 +151,21 @@ impl IceServer {
         )
     }
 
-    /// As an HTTP `Link` header's value (RFC 9725 section 4.6). It holds the
-    /// password: it is for peers that have been let in.
-    pub fn to_link_header(&self) -> String {
-        let mut link = format!(
-            "<{}:{}{}>; rel=\"ice-server\"",
+    /// As browsers want it, without user and password: `turn:host:port?transport=udp`
+    /// (RFC 7064, RFC 7065).
+    pub fn to_url(&self) -> String {
+        format!(
+            "{}:{}{}",
             self.scheme.as_str(),
             self.authority(),
             self.query()
-        );
+        )
+    }
+
+    /// As an HTTP `Link` header's value (RFC 9725 section 4.6). It holds the
+    /// password: it is for peers that have been let in.
+    pub fn to_link_header(&self) -> String {
+        let mut link = format!("<{}>; rel=\"ice-server\"", self.to_url());
         if let (Some(user), Some(password)) = (&self.username, &self.password) {
             let (user, password) = (quoted(user), quoted(password));
             link +=

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod tests;
+pub mod v1;
 
 use std::fmt;
 use std::sync::Arc;

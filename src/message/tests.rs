@@ -128,7 +128,7 @@ fn a_peer_is_its_name() {
     );
 }
 
-fn some_json() -> impl Strategy<Value = Value> {
+pub(super) fn some_json() -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![
         "type",
         "sdp",
