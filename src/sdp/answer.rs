@@ -92,6 +92,9 @@ fn rejected(line: &OriginalLine) -> Media {
     let mut attributes: Vec<Attribute> = Vec::new();
     attributes.extend(line.mid.clone().map(|mid| Mid(mid).into()));
     attributes.push(Direction::Inactive.into());
+    // Nobody needs it, but some parsers do not take a format without.
+    let map = line.first_map.as_ref();
+    attributes.extend(map.map(|map| Attribute::with_value("rtpmap", map)));
     bare(line, 0, line.first_format.clone(), attributes)
 }
 

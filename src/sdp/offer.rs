@@ -79,6 +79,8 @@ pub(super) struct OriginalLine {
     pub(super) media: String,
     pub(super) proto: String,
     pub(super) first_format: String,
+    /// The value of its `a=rtpmap`.
+    pub(super) first_map: Option<String>,
     pub(super) mid: Option<String>,
 }
 
@@ -156,10 +158,13 @@ struct Line<'a> {
 impl Line<'_> {
     fn original(&self) -> OriginalLine {
         let first_format = self.media.fmt.split_ascii_whitespace().next();
+        let mut maps = self.media.get_attribute_values("rtpmap").flatten();
+        let first_map = maps.find(|map| map.split_ascii_whitespace().next() == first_format);
         OriginalLine {
             media: self.media.media.clone(),
             proto: self.media.proto.clone(),
             first_format: first_format.unwrap_or("0").to_owned(),
+            first_map: first_map.map(str::to_owned),
             mid: self.mid.map(str::to_owned),
         }
     }

@@ -30,11 +30,15 @@ struct Shared {
 
 impl Track {
     /// A new one for the pad `name`. Its element is to be put into the host.
-    pub(crate) fn new(name: &str, caps: &gst::Caps, house: House) -> Self {
+    ///
+    /// A pipeline that plays already must not wait for it (`prerolls`): it
+    /// would fall back to PAUSED, where live sources give nothing to wait for.
+    pub(crate) fn new(name: &str, caps: &gst::Caps, house: House, prerolls: bool) -> Self {
         let appsink = gst_app::AppSink::builder()
             .name(format!("track-{name}"))
             .caps(caps)
             .max_buffers(1)
+            .async_(prerolls)
             .enable_last_sample(false)
             .build();
         let shared = Arc::new(Shared {
@@ -117,6 +121,10 @@ impl Track {
                     let live = pad.peer_query(&mut query) && query.result().0;
                     if let Some(appsink) = appsink.upgrade() {
                         appsink.set_sync(!live);
+                        if live {
+                            // Nor when a flush makes it start anew.
+                            appsink.set_async(false);
+                        }
                     }
                 }
                 _ => (),

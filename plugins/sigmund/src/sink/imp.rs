@@ -302,7 +302,12 @@ impl ElementImpl for RtcSink {
             }
         };
         let obj = self.obj();
-        let track = Track::new(&name, template.caps(), self.house.0.subscribe());
+        let track = Track::new(
+            &name,
+            template.caps(),
+            self.house.0.subscribe(),
+            obj.current_state() < gst::State::Playing,
+        );
         obj.add(track.element()).ok()?;
         let target = track.element().static_pad("sink")?;
         let pad = gst::PadBuilder::<RtcSinkPad>::from_template(template)
