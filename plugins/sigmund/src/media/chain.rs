@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use gst::prelude::*;
-use sigmund::sdp::Codec;
+use sigmund::sdp::{Codec, Kind};
 
 use super::encoders::Encoder;
 use super::feeder::encoded_caps;
@@ -18,10 +18,10 @@ pub(super) fn encoder(
         Some(element) => element,
         None => row.build(None)?,
     };
-    let mut elements = match row.codec {
-        Codec::H264 => vec![even()?, make("videoconvert")?],
-        Codec::Vp8 => vec![make("videoconvert")?],
-        Codec::Opus => vec![make("audioconvert")?, make("audioresample")?],
+    let mut elements = match row.codec.kind() {
+        // It scales too, by a pixel, where an encoder takes even sizes only.
+        Kind::Video => vec![make("videoconvertscale")?],
+        Kind::Audio => vec![make("audioconvert")?, make("audioresample")?],
     };
     elements.push(filter(row.input())?);
     elements.push(element);
@@ -48,30 +48,6 @@ pub(super) fn parser(
         .build()
         .map_err(|e| e.to_string())?;
     link(bin, vec![parser, filter]).map(Some)
-}
-
-/// Cuts an odd column or row away: with 4:2:0 no H.264 encoder takes them.
-fn even() -> Result<gst::Element, String> {
-    let crop = make("videocrop")?;
-    let sink = crop
-        .static_pad("sink")
-        .ok_or("videocrop without sink pad")?;
-    let weak = crop.downgrade();
-    sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        let (Some(crop), Some(event)) = (weak.upgrade(), info.event()) else {
-            return gst::PadProbeReturn::Ok;
-        };
-        if let gst::EventView::Caps(caps) = event.view() {
-            let odd = |name| {
-                let side = caps.structure().and_then(|s| s.get::<i32>(name).ok());
-                side.unwrap_or(0) % 2
-            };
-            crop.set_property("right", odd("width"));
-            crop.set_property("bottom", odd("height"));
-        }
-        gst::PadProbeReturn::Ok
-    });
-    Ok(crop)
 }
 
 fn link(

@@ -258,6 +258,7 @@ impl Distributor {
                 }
             }
         }
+        encoders::forgive(self.spec.codec);
         (self.spec.on_failed)(format!(
             "no encoder for {} works; install gstreamer1.0-plugins-good, -bad and -ugly",
             self.spec.codec.encoding_name()

@@ -31,7 +31,7 @@ const TABLE: &[Encoder] = &[
     Encoder {
         codec: Codec::H264,
         factory: "x264enc",
-        input: "video/x-raw,format={I420,NV12}",
+        input: "video/x-raw,format={I420,NV12},width=[2,32768,2],height=[2,32768,2]",
         output: "video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au",
         settings: &[
             ("tune", "zerolatency"),
@@ -49,7 +49,7 @@ const TABLE: &[Encoder] = &[
     Encoder {
         codec: Codec::H264,
         factory: "openh264enc",
-        input: "video/x-raw,format=I420",
+        input: "video/x-raw,format=I420,width=[2,32768,2],height=[2,32768,2]",
         output: "video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au",
         settings: &[
             ("usage-type", "camera"),
@@ -104,6 +104,15 @@ pub(crate) fn can_encode(codec: Codec) -> bool {
     working(codec).next().is_some()
 }
 
+/// All have failed at work: was it them, or what they were given? The next
+/// viewer's try will tell.
+pub(crate) fn forgive(codec: Codec) {
+    let mut verdicts = VERDICTS.lock().unwrap_or_else(PoisonError::into_inner);
+    for row in TABLE.iter().filter(|row| row.codec == codec) {
+        verdicts.remove(row.factory);
+    }
+}
+
 /// The encoders of `codec` that work, best first.
 pub(crate) fn working(codec: Codec) -> impl Iterator<Item = &'static Encoder> {
     TABLE
@@ -114,7 +123,7 @@ pub(crate) fn working(codec: Codec) -> impl Iterator<Item = &'static Encoder> {
 static VERDICTS: LazyLock<Mutex<HashMap<&'static str, bool>>> = LazyLock::new(Mutex::default);
 
 impl Encoder {
-    /// Strikes it off until the process ends: it failed at work.
+    /// Strikes it off: it failed at work. See [`forgive`].
     pub(crate) fn distrust(&self) {
         self.judge(false);
     }
