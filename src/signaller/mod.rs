@@ -5,7 +5,7 @@
 //! [`supervisor`] runs one signaller, and replaces its [`Connection`] with
 //! backoff when it is lost; media sessions outlive that.
 
-#[allow(dead_code, reason = "the schemes that dial are being written")]
+#[allow(dead_code, reason = "the schemes that dial WebSockets are being written")]
 pub(crate) mod dial;
 mod listen;
 pub mod memory;
@@ -13,6 +13,7 @@ mod registry;
 #[allow(dead_code, reason = "the schemes that dial are being written")]
 pub(crate) mod socket;
 pub mod supervisor;
+mod whip;
 
 use std::net::IpAddr;
 

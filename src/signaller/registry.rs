@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Capabilities, Options, Signaller, listen, memory};
+use super::{Capabilities, Options, Signaller, listen, memory, whip};
 use crate::address::SignallingUri;
 
 type Factory =
@@ -47,6 +47,9 @@ impl Registry {
             Some("listen://127.0.0.1:8080/camera"),
             listen::open,
         );
+        let example = Some("whip+https://HOST/PATH");
+        registry.insert("whip+https", whip::CAPABILITIES, example, whip::open);
+        registry.insert("whip+http", whip::CAPABILITIES, None, whip::open);
         registry.insert("memory", memory::CAPABILITIES, None, memory::open);
         registry
     }
