@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::network::Host;
 use crate::process::{Process, Usage, build_directory};
+use crate::whep;
 
 /// Longer than any reasonable answer takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -294,6 +295,12 @@ impl Publisher {
             Event::Error { text, debug, .. } => panic!("an error instead: {text} ({debug})"),
             _ => None,
         })
+    }
+
+    /// The WHEP endpoint of one of its streams.
+    #[track_caller]
+    pub fn whep(&self, stream: &str) -> String {
+        whep::endpoint(&self.address(), stream)
     }
 
     /// The first error on the bus.

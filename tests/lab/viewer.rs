@@ -122,20 +122,19 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Joins the stream that is announced at `address`, and must be let in.
+    /// Joins the stream of a WHEP endpoint, and must be let in.
     #[track_caller]
-    pub fn join(host: &Host, address: &str) -> Self {
-        Self::try_join(host, address, Manners::default()).expect("let in")
+    pub fn join(host: &Host, endpoint: &str) -> Self {
+        Self::try_join(host, endpoint, Manners::default()).expect("let in")
     }
 
     /// Joins with manners of its own; the server may refuse.
-    pub fn try_join(host: &Host, address: &str, manners: Manners) -> Result<Self, Response> {
+    pub fn try_join(host: &Host, endpoint: &str, manners: Manners) -> Result<Self, Response> {
         let start = Instant::now();
         let socket = host.run(|| UdpSocket::bind((host.address(), 0)).expect("ports are left"));
         let mut rtc = build(&manners, &socket);
         let (pending, offer) = make_offer(&mut rtc, &manners);
-        let endpoint = whep::endpoint(address);
-        let resource = whep::offer(host, &endpoint, &offer, manners.token.as_deref())?;
+        let resource = whep::offer(host, endpoint, &offer, manners.token.as_deref())?;
         accept(&mut rtc, pending, &resource.answer);
         let seen = Arc::new(Mutex::new(Seen::default()));
         let stop = Arc::new(AtomicBool::new(false));

@@ -18,13 +18,12 @@ pub struct Resource {
     pub response: Response,
 }
 
-/// Makes the URL of the WHEP endpoint of the page at `address`:
-/// `http://host/cam` becomes `http://host/whep/cam`.
-pub fn endpoint(address: &str) -> String {
+/// The WHEP endpoint of a stream of the server whose page is at `address`.
+pub fn endpoint(address: &str, stream: &str) -> String {
     let uri: Uri = address.parse().unwrap_or_else(|e| panic!("{address}: {e}"));
     let scheme = uri.scheme_str().expect("an address is absolute");
     let authority = uri.authority().expect("an address is absolute");
-    format!("{scheme}://{authority}/whep{}", uri.path())
+    format!("{scheme}://{authority}/whep/{stream}")
 }
 
 /// Offers; the session, or the refusal.
