@@ -1,5 +1,15 @@
 //! The elements, with viewers that are no browsers.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+mod addresses;
+mod bitrate;
+mod crowd;
+mod formats;
+mod hostile;
+mod identity;
+mod inspect;
 mod joining;
+mod late;
+mod life;
 mod scenes;
+mod telling;

@@ -120,6 +120,28 @@ pub struct Decoded {
 
 /// Decodes frames that a viewer kept; the stamps in those that are whole.
 pub fn decode(codec: Codec, frames: &[Frame]) -> Vec<Decoded> {
+    let samples = samples(codec, frames);
+    samples
+        .iter()
+        .filter_map(|sample| stamp_of(sample, frames))
+        .collect()
+}
+
+/// Decodes frames that a viewer kept; the sizes of the picture, one after the
+/// other.
+pub fn sizes(codec: Codec, frames: &[Frame]) -> Vec<(u32, u32)> {
+    let samples = samples(codec, frames);
+    let videos = samples
+        .iter()
+        .filter_map(|s| gst_video::VideoInfo::from_caps(s.caps()?).ok());
+    let mut sizes: Vec<_> = videos
+        .map(|video| (video.width(), video.height()))
+        .collect();
+    sizes.dedup();
+    sizes
+}
+
+fn samples(codec: Codec, frames: &[Frame]) -> Vec<gst::Sample> {
     gst::init().expect("GStreamer is installed");
     let (caps, decoder) = match codec {
         Codec::H264 => (
@@ -155,12 +177,9 @@ pub fn decode(codec: Codec, frames: &[Frame]) -> Vec<Decoded> {
         input.push_buffer(buffer).expect("the pipeline runs");
     }
     input.end_of_stream().expect("the pipeline runs");
-    let mut decoded = Vec::new();
-    while let Ok(sample) = output.pull_sample() {
-        decoded.extend(stamp_of(&sample, frames));
-    }
+    let samples = std::iter::from_fn(|| output.pull_sample().ok()).collect();
     let _ = pipeline.set_state(gst::State::Null);
-    decoded
+    samples
 }
 
 fn stamp_of(sample: &gst::Sample, frames: &[Frame]) -> Option<Decoded> {

@@ -77,6 +77,8 @@ pub enum Command {
         /// The branch's name.
         name: String,
     },
+    /// How many webrtcbins there are in all bins.
+    Connections,
     /// The pipeline as a dot graph.
     Dot,
 }
@@ -84,6 +86,8 @@ pub enum Command {
 /// One encoder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encoder {
+    /// The element's name.
+    pub name: String,
     /// The factory's name: `x264enc`.
     pub factory: String,
     /// The factory's class: `Codec/Encoder/Video`.

@@ -40,6 +40,8 @@ pub struct Manners {
     pub loss_per_mille: u32,
     /// Keep the frames, for [`Seen::kept`].
     pub keep: bool,
+    /// Offer a data channel, before all media.
+    pub data: bool,
     /// The Bearer token.
     pub token: Option<String>,
 }
@@ -55,7 +57,18 @@ impl Default for Manners {
             mute: false,
             loss_per_mille: 0,
             keep: false,
+            data: false,
             token: None,
+        }
+    }
+}
+
+impl Manners {
+    /// A good viewer that wants no sound.
+    pub fn silent() -> Self {
+        Self {
+            audio: false,
+            ..Self::default()
         }
     }
 }
@@ -128,14 +141,44 @@ impl Viewer {
         Self::try_join(host, endpoint, Manners::default()).expect("let in")
     }
 
+    /// Joins a stream that has no sound, and must be let in.
+    #[track_caller]
+    pub fn join_silent(host: &Host, endpoint: &str) -> Self {
+        Self::try_join(host, endpoint, Manners::silent()).expect("let in")
+    }
+
     /// Joins with manners of its own; the server may refuse.
     pub fn try_join(host: &Host, endpoint: &str, manners: Manners) -> Result<Self, Response> {
+        Self::negotiate(host, endpoint, manners, str::to_owned, str::to_owned)
+    }
+
+    /// Joins with an offer that was edited on its way, and an answer that was
+    /// mended so that it fits the unedited one.
+    #[track_caller]
+    pub fn join_edited(
+        host: &Host,
+        endpoint: &str,
+        manners: Manners,
+        edit: impl FnOnce(&str) -> String,
+        mend: impl FnOnce(&str) -> String,
+    ) -> Self {
+        Self::negotiate(host, endpoint, manners, edit, mend).expect("let in")
+    }
+
+    #[track_caller]
+    fn negotiate(
+        host: &Host,
+        endpoint: &str,
+        manners: Manners,
+        edit: impl FnOnce(&str) -> String,
+        mend: impl FnOnce(&str) -> String,
+    ) -> Result<Self, Response> {
         let start = Instant::now();
         let socket = host.run(|| UdpSocket::bind((host.address(), 0)).expect("ports are left"));
         let mut rtc = build(&manners, &socket);
         let (pending, offer) = make_offer(&mut rtc, &manners);
-        let resource = whep::offer(host, endpoint, &offer, manners.token.as_deref())?;
-        accept(&mut rtc, pending, &resource.answer);
+        let resource = whep::offer(host, endpoint, &edit(&offer), manners.token.as_deref())?;
+        accept(&mut rtc, pending, &mend(&resource.answer));
         let seen = Arc::new(Mutex::new(Seen::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let mut engine = Engine {
@@ -228,6 +271,9 @@ fn build(manners: &Manners, socket: &UdpSocket) -> Rtc {
 
 fn make_offer(rtc: &mut Rtc, manners: &Manners) -> (SdpPendingOffer, String) {
     let mut api = rtc.sdp_api();
+    if manners.data {
+        api.add_channel("data".into());
+    }
     if !manners.video.is_empty() {
         api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
     }

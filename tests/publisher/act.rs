@@ -50,6 +50,10 @@ pub(crate) fn obey(
             &template,
         ),
         Command::Remove { name } => remove(pipeline, &name),
+        Command::Connections => {
+            let elements = pipeline.iterate_all_by_element_factory_name("webrtcbin");
+            Ok(json!(elements.into_iter().count()))
+        }
         Command::Dot => {
             let dot = pipeline.debug_to_dot_data(gst::DebugGraphDetails::all());
             Ok(json!(dot.to_string()))
@@ -94,6 +98,7 @@ fn encoders(pipeline: &gst::Pipeline, counts: &Counts) -> Vec<Encoder> {
         let element = element.upgrade().filter(|e| e.has_as_ancestor(pipeline))?;
         let factory = element.factory()?;
         Some(Encoder {
+            name: element.name().to_string(),
             factory: factory.name().to_string(),
             class: factory.metadata("klass").unwrap_or_default().to_owned(),
             frames: frames.load(Ordering::Relaxed),

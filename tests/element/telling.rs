@@ -1,0 +1,122 @@
+//! What the element tells: signals, messages, statistics, graphs.
+
+use sigmund_tests::publisher::{Command, Event};
+use sigmund_tests::viewer::Viewer;
+use sigmund_tests::{Publisher, eventually};
+
+use crate::scenes::{SOON, Stage};
+
+fn message(publisher: &Publisher, wanted: &str) -> serde_json::Value {
+    publisher.wait_for(wanted, |event| match event {
+        Event::Message { name, fields } if name == wanted => Some(fields.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn coming_and_going_is_told_by_signals_and_messages() {
+    let Some(stage) = Stage::new() else { return };
+    let mut publisher = stage.show("");
+    let viewer = Viewer::join_silent(&stage.viewer, &publisher.whep("cam"));
+    viewer.watch(10);
+    let added = publisher.emissions("peer-added");
+    assert_eq!(added.len(), 1);
+    let (id, info) = (&added[0][0], &added[0][1]);
+    assert_eq!(info["protocol"], "whep");
+    assert_eq!(info["address"], stage.viewer.address().to_string());
+    assert_eq!(&message(&publisher, "sigmund-peer-added")["id"], id);
+
+    let ready = publisher.emissions("webrtcbin-ready");
+    assert_eq!(ready.len(), 1);
+    assert_eq!(&ready[0][0], id);
+    let setup = publisher.emissions("encoder-setup");
+    assert_eq!(setup.len(), 1);
+    assert_eq!(setup[0][1], "video_0");
+    assert!(
+        ["H264", "VP8"].iter().any(|codec| setup[0][2] == *codec),
+        "{setup:?}"
+    );
+
+    viewer.leave();
+    let removed = eventually(SOON, "peer-removed", || {
+        publisher.emissions("peer-removed").pop()
+    });
+    assert_eq!(&removed[0], id);
+    assert!(!removed[1].as_str().unwrap().is_empty());
+    let told = message(&publisher, "sigmund-peer-removed");
+    assert_eq!((&told["id"], &told["reason"]), (id, &removed[1]));
+    publisher.assert_healthy();
+}
+
+#[test]
+fn statistics_have_an_entry_for_each_viewer() {
+    let Some(stage) = Stage::new() else { return };
+    let mut publisher = stage.show("");
+    assert_eq!(publisher.get("cam", "stats")["peers"], 0);
+    let endpoint = publisher.whep("cam");
+    let viewers = [0, 1].map(|_| Viewer::join_silent(&stage.viewer, &endpoint));
+    viewers.iter().for_each(|viewer| viewer.watch(30));
+    for id in publisher
+        .emissions("peer-added")
+        .iter()
+        .map(|added| added[0].as_str().unwrap())
+    {
+        let peer = eventually(SOON, "a report of this viewer", || {
+            let stats = publisher.get("cam", "stats");
+            let sent = stats[id]["bitrate"].as_u64().filter(|&bitrate| bitrate > 0);
+            sent.and(stats[id]["loss"].as_f64())
+                .map(|_| stats[id].clone())
+        });
+        assert_eq!(peer["protocol"], "whep");
+        assert_eq!(peer["codecs"].as_array().unwrap().len(), 1);
+        assert!(peer["packets-sent"].as_u64().unwrap() > 10, "{peer}");
+        assert!(peer["loss"].as_f64().unwrap() < 0.01, "{peer}");
+    }
+    let [one, _other] = viewers;
+    one.leave();
+    eventually(SOON, "one entry goes", || {
+        (publisher.get("cam", "stats")["peers"] == 1).then_some(())
+    });
+    publisher.assert_healthy();
+}
+
+#[test]
+fn a_graph_shows_the_peers_by_name() {
+    let Some(stage) = Stage::new() else { return };
+    let mut publisher = stage.show("");
+    let viewer = Viewer::join_silent(&stage.viewer, &publisher.whep("cam"));
+    viewer.watch(5);
+    let added = publisher.emissions("peer-added");
+    let id = added[0][0].as_str().unwrap();
+    let graph = publisher.ask(Command::Dot);
+    let graph = graph.as_str().unwrap();
+    assert!(
+        graph.contains(&format!("peer-{id}")),
+        "no peer-{id} in the graph"
+    );
+    assert!(
+        graph.len() < 400_000,
+        "{} bytes are not readable",
+        graph.len()
+    );
+}
+
+#[test]
+fn nothing_secret_is_logged_at_info() {
+    let Some(stage) = Stage::new() else { return };
+    let sink = stage.sink("ice-servers=turn://user:hunter2@10.77.0.9");
+    let pipeline = format!("{} ! {sink}", crate::scenes::PICTURE);
+    let debug = [("GST_DEBUG", "rtcsink:4,sigmund*:4,GST_ELEMENT*:2")];
+    let publisher = Publisher::start_with(&stage.server, &pipeline, &debug);
+    let viewer = Viewer::join_silent(&stage.viewer, &publisher.whep("cam"));
+    viewer.watch(10);
+    viewer.leave();
+    eventually(SOON, "the end is logged", || {
+        publisher.emissions("peer-removed").pop()
+    });
+    let log = publisher.log();
+    assert!(!log.is_empty(), "nothing is logged at all");
+    for secret in ["hunter2", "a=fingerprint", "ice-pwd", "10.77.0.2"] {
+        assert!(!log.contains(secret), "{secret} in the log:\n{log}");
+    }
+}
