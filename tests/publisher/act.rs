@@ -109,9 +109,12 @@ fn encoders(pipeline: &gst::Pipeline, counts: &Counts) -> Vec<Encoder> {
 
 fn flush(element: &gst::Element) -> Result<Value, String> {
     let pad = element.static_pad("src").ok_or("it has no source pad")?;
+    // What a seek does: the segment begins anew, the running time goes on.
+    let segment = pad.sticky_event::<gst::event::Segment>(0);
     let start = pad.push_event(gst::event::FlushStart::new());
-    let stop = pad.push_event(gst::event::FlushStop::new(true));
-    Ok(json!(start && stop))
+    let stop = pad.push_event(gst::event::FlushStop::new(false));
+    let segment = segment.is_none_or(|segment| pad.push_event(segment));
+    Ok(json!(start && stop && segment))
 }
 
 fn add(
