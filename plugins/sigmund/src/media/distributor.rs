@@ -389,10 +389,24 @@ impl Distributor {
 /// A frame and its running time. Through the segment: x264enc moves its
 /// timestamps by 1000 h, and the segment with them.
 fn frame_of(sample: &gst::Sample) -> Option<(gst::Buffer, Duration)> {
-    let frame = sample.buffer_owned()?;
+    let frame = without_delimiter(sample.buffer_owned()?);
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     let running = segment.to_running_time(frame.pts()?)?;
     Some((frame, Duration::from_nanos(running.nseconds())))
+}
+
+/// A byte-stream frame without the H.264 access unit delimiter in front: RTP
+/// has its own (RFC 6184 section 5.1, marker bit), and there are receivers
+/// that only look at the first NAL unit to tell a keyframe.
+fn without_delimiter(frame: gst::Buffer) -> gst::Buffer {
+    let mut head = [0u8; 6];
+    let read = frame.copy_to_slice(0, &mut head).is_ok();
+    match head {
+        [0, 0, 0, 1, 9, _] if read => frame
+            .copy_region(gst::BufferCopyFlags::all(), head.len()..)
+            .unwrap_or(frame),
+        _ => frame,
+    }
 }
 
 /// Can decoding start here? VP8 says so in its first bit (RFC 6386 section

@@ -265,6 +265,7 @@ pub(crate) fn warm_up() {
         .field("encoding-name", "OPUS")
         .field("clock-rate", 48_000i32)
         .field("payload", 111i32)
+        .field("ssrc", 1u32)
         .build();
     if webrtcbin.set_state(gst::State::Ready).is_ok() {
         webrtcbin.emit_by_name::<Option<WebRTCRTPTransceiver>>(

@@ -40,7 +40,8 @@ pub(super) fn add(
     let src = payloader
         .static_pad("src")
         .ok_or("a payloader without src pad")?;
-    freeze_caps(&src, caps);
+    arrange_queries(&src, &pad, &caps);
+    freeze_caps(&payloader, &src, caps, plan.payload_type);
     src.link(&pad)
         .map_err(|e| format!("webrtcbin does not take the payloader: {e}"))?;
     for element in [&payloader, feeder.element()] {
@@ -66,14 +67,55 @@ fn request_pad(
 
 /// Replaces the payloader's caps by those that were negotiated: a change of
 /// profile, size or parameter sets goes in band and is no reason to negotiate.
-fn freeze_caps(src: &gst::Pad, caps: gst::Caps) {
+///
+/// The payload type is set again each time: payloaders choose the nearest in
+/// 96 to 127, while browsers offer some below 64 (RFC 5761 section 4).
+fn freeze_caps(payloader: &gst::Element, src: &gst::Pad, caps: gst::Caps, payload_type: u8) {
+    let payloader = payloader.downgrade();
     src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::PadProbeData::Event(event)) = &mut info.data
             && event.type_() == gst::EventType::Caps
         {
             let seqnum = event.seqnum();
             *event = gst::event::Caps::builder(&caps).seqnum(seqnum).build();
+            if let Some(payloader) = payloader.upgrade() {
+                payloader.set_property("pt", u32::from(payload_type));
+            }
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+/// Each side of the link is told what it wants to hear. The payloader: that
+/// anything is taken, since [`freeze_caps`] sees to it. webrtcbin: that what
+/// was negotiated comes. Their own answers only fit in the lucky case.
+fn arrange_queries(src: &gst::Pad, sink: &gst::Pad, frozen: &gst::Caps) {
+    let all = gst::Caps::new_empty_simple("application/x-rtp");
+    sink.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, answer_with(all));
+    src.add_probe(
+        gst::PadProbeType::QUERY_UPSTREAM,
+        answer_with(frozen.clone()),
+    );
+}
+
+fn answer_with(
+    caps: gst::Caps,
+) -> impl Fn(&gst::Pad, &mut gst::PadProbeInfo) -> gst::PadProbeReturn + Send + Sync {
+    move |_, info| {
+        let Some(query) = info.query_mut() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(question) => {
+                let filtered = question.filter().map(|filter| caps.intersect(filter));
+                question.set_result(filtered.as_ref().unwrap_or(&caps));
+                gst::PadProbeReturn::Handled
+            }
+            gst::QueryViewMut::AcceptCaps(question) => {
+                question.set_result(true);
+                gst::PadProbeReturn::Handled
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    }
 }
