@@ -37,7 +37,7 @@ install: ## install the plugin for this user (or PREFIX=/usr, DESTDIR=…)
 	@$(MAKE) build PROFILE=release
 	@scripts/install-plugin.sh "$(TARGET)/release/libgstsigmund.so" '$(PREFIX)' '$(DESTDIR)'
 
-check: packages ## formatting, lints, and the rules of the house
+check: test-packages ## formatting, lints, and the rules of the house
 	@printf '\n== %s\n' $@; cargo fmt --all --check
 	@cargo clippy --quiet --package sigmund --no-default-features --all-targets -- -D warnings
 	@cargo clippy --quiet --workspace --all-targets -- -D warnings

@@ -14,7 +14,7 @@ if [[ ${1:-run} == test ]]; then
     chromium chromium-driver firefox-esr
     nftables iproute2 tcpdump coturn
     python3-gi gir1.2-gst-plugins-bad-1.0
-    meson ninja-build python3-pip unzip curl
+    libssl-dev meson ninja-build python3-pip unzip curl
   )
 fi
 
