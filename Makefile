@@ -60,9 +60,11 @@ browser: test-packages test-tools ## the page and the streams in Chromium and Fi
 meson: test-packages
 	@printf '\n== %s\n' $@; scripts/test-meson.sh "$(TARGET)/meson"
 
-bench: test-packages test-tools ## CPU for each viewer and time to the first frame, optimised
+bench: test-packages test-tools ## CPU for each viewer and time to the first frame, beside another plugin
 	@$(MAKE) build PROFILE=release
-	@cargo test --profile release --package sigmund-tests --test bench -- --nocapture
+	@cargo build --release --manifest-path tests/bench/Cargo.toml --target-dir "$(TARGET)/bench"
+	@SIGMUND_PLUGIN_DIR="$(TARGET)/release/gstreamer-1.0" SIGMUND_MEDIA="$(TARGET)/media" \
+	  SIGMUND_TOOLS="$(TARGET)/tools/bin" "$(TARGET)/bench/release/sigmund-bench"
 
 docs: packages ## the documentation of the source, for a browser
 	@cargo doc --workspace --no-deps --document-private-items
