@@ -1,1 +1,9 @@
-//! To be written.
+//! The page and the streams, in Chromium and Firefox.
+//!
+//! One test at a time runs browsers: pictures a second are judged here.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+
+mod crowd;
+mod page;
+mod passthrough;
+mod scenes;

@@ -131,6 +131,13 @@ impl Browser {
             .expect("the window is there");
     }
 
+    /// Gives the window another size.
+    #[track_caller]
+    pub fn resize(&self, width: u32, height: u32) {
+        let resized = self.client.set_window_size(width, height);
+        self.on_host(resized).expect("the window is there");
+    }
+
     /// A picture of the page as PNG.
     #[track_caller]
     pub fn screenshot(&self) -> Vec<u8> {

@@ -61,8 +61,8 @@ const lab = {
     });
   },
 
-  // The loudest frequency of a stream in Hz, as soon as there is one; 0 if
-  // it stays silent.
+  // The loudest frequency of a stream in Hz: that of a steady tone as soon as
+  // there is one, else that of the loudest moment; 0 if it stays silent.
   async tone(stream, seconds) {
     const audio = new AudioContext();
     await audio.resume();
@@ -73,16 +73,18 @@ const lab = {
     const end = performance.now() + seconds * 1000;
     let heard = 0;
     let agreed = 0;
+    let best = { level: -90, pitch: 0 };
     while (performance.now() < end && agreed < 5) {
       await new Promise(resolve => setTimeout(resolve, 100));
       analyser.getFloatFrequencyData(levels);
       const loudest = levels.indexOf(Math.max(...levels));
-      const pitch = levels[loudest] > -60 ? loudest * audio.sampleRate / analyser.fftSize : 0;
+      const pitch = levels[loudest] > -90 ? loudest * audio.sampleRate / analyser.fftSize : 0;
+      if (levels[loudest] > best.level) best = { level: levels[loudest], pitch };
       agreed = pitch > 0 && Math.abs(pitch - heard) < 12 ? agreed + 1 : 0;
       heard = pitch;
     }
     await audio.close();
-    return heard;
+    return agreed < 5 ? best.pitch : heard;
   },
 
   // Plays a stream by WHEP without the help of any page.

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::eventually;
 
-const SCRIPT: &str = include_str!("page.js");
+/// The functions of `page.js`, to stand before a script of one's own.
+pub const SCRIPT: &str = include_str!("page.js");
 
 /// What was read from the frames of a video.
 #[derive(Clone, Debug, Deserialize)]
