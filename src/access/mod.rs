@@ -1,15 +1,38 @@
 //! Who may come in: tokens, origins, limits. Pure.
+//!
+//! | module | it decides |
+//! |---|---|
+//! | `authenticator` | what the bearer of a token may do |
+//! | `grant` | rights, patterns of stream names, why not |
+//! | [`jwt`] | tokens that carry their rights, signed |
+//! | `turn` | ICE servers for one peer, credentials that end by themselves |
+//! | `limits` | how much, for one and for all |
+//! | `rate` | how often |
+//!
+//! Times are arguments: those that are compared with other machines' clocks are
+//! seconds since 1970.
 
+mod authenticator;
+mod grant;
+pub mod jwt;
+mod limits;
+mod rate;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::Url;
+
+pub use authenticator::Authenticator;
+pub use grant::{Action, Denied, Grant, Pattern, Rights};
+pub use limits::Limits;
+pub use rate::{Bucket, Buckets, Rate};
+pub use turn::{DEFAULT_TTL, IceServers, TurnSecret};
 
 /// A secret that a peer presents. Compared in constant time, never shown.
 #[derive(Clone)]
@@ -166,51 +189,4 @@ pub fn split_host(host: &str) -> Option<(String, Option<u16>)> {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     let usual = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     (!name.is_empty() && name.len() <= 253 && name.chars().all(usual)).then_some((name, port))
-}
-
-/// What one client, and all together, may take of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Open connections in all.
-    pub connections: usize,
-    /// Open connections of one address.
-    pub connections_per_address: usize,
-    /// Sessions of one address; loopback too, as a reverse proxy may stand there.
-    pub sessions_per_address: usize,
-    /// The longest request body, in bytes.
-    pub body: usize,
-    /// The longest request head, in bytes.
-    pub head: usize,
-    /// How many header fields a request may have.
-    pub header_fields: usize,
-    /// How long a client may take for a request's head; also how long a
-    /// connection may lie idle between requests.
-    pub head_timeout: Duration,
-    /// How long a client may take for a request's body.
-    pub body_timeout: Duration,
-    /// How long a client may leave a response unread, when no more of it can be
-    /// sent ahead.
-    pub write_timeout: Duration,
-    /// How long a TLS handshake may take.
-    pub tls_timeout: Duration,
-    /// How long a client waits for an element's answer.
-    pub answer_timeout: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 1024,
-            connections_per_address: 128,
-            sessions_per_address: 256,
-            body: crate::message::MAX_SDP,
-            head: 16 * 1024,
-            header_fields: 64,
-            head_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_secs(10),
-            tls_timeout: Duration::from_secs(10),
-            answer_timeout: Duration::from_secs(20),
-        }
-    }
 }
