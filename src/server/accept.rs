@@ -24,6 +24,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
+use super::rules::Current;
 use crate::access::{Limits, client_of};
 
 /// How long requests that are under way may take when the server stops.
@@ -46,7 +47,7 @@ pub(super) struct Client(pub(super) IpAddr);
 pub(super) struct Connections {
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) router: Router,
-    pub(super) limits: Limits,
+    pub(super) rules: Arc<Current>,
     /// Its sender's end means that the server stops.
     pub(super) stop: watch::Receiver<()>,
 }
@@ -66,12 +67,13 @@ pub(super) async fn run(listener: TcpListener, connections: Connections, gone: w
         };
         match accepted {
             Ok((stream, from)) => {
-                let place = (open.len() < connections.limits.connections)
-                    .then(|| clients.enter(from, connections.limits.connections_per_address))
+                let limits = connections.rules.get().limits;
+                let place = (open.len() < limits.connections)
+                    .then(|| clients.enter(from, limits.connections_per_address))
                     .flatten();
                 match place {
                     Some(place) => {
-                        open.spawn(serve(stream, from, connections.clone(), place));
+                        open.spawn(serve(stream, from, connections.clone(), limits, place));
                     }
                     None => turn_away(stream, connections.tls.is_some()),
                 }
@@ -95,17 +97,23 @@ fn turn_away(stream: TcpStream, tls: bool) {
     }
 }
 
-async fn serve(stream: TcpStream, from: SocketAddr, connections: Connections, place: Place) {
+async fn serve(
+    stream: TcpStream,
+    from: SocketAddr,
+    connections: Connections,
+    limits: Limits,
+    place: Place,
+) {
     // Answers are small and awaited.
     let _ = stream.set_nodelay(true);
     let client = Client(from.ip().to_canonical());
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(connections.limits.write_timeout));
+    stream.set_write_timeout(Some(limits.write_timeout));
     let stream = Box::pin(stream);
     match &connections.tls {
-        None => serve_http(stream, client, &connections).await,
-        Some(tls) => match timeout(connections.limits.tls_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve_http(stream, client, &connections).await,
+        None => serve_http(stream, client, &connections, &limits).await,
+        Some(tls) => match timeout(limits.tls_timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) => serve_http(stream, client, &connections, &limits).await,
             Ok(Err(error)) => tracing::debug!("TLS failed: {error}"),
             Err(_) => tracing::debug!("TLS took too long"),
         },
@@ -117,6 +125,7 @@ async fn serve_http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     client: Client,
     connections: &Connections,
+    limits: &Limits,
 ) {
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(client);
@@ -130,7 +139,6 @@ async fn serve_http(
             )
         }
     });
-    let limits = &connections.limits;
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)

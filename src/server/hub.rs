@@ -7,13 +7,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::access::{Limits, client_of};
+use super::rules::Current;
+use crate::access::{Buckets, Limits, Rate, client_of};
 use crate::address::IceServer;
 use crate::message::{Message, PeerId};
 use crate::signaller::{Incoming, Outgoing, PeerInfo, Refusal};
@@ -31,9 +33,8 @@ const WAITING: usize = 256;
 const CANDIDATES: usize = 256;
 
 /// All streams and sessions of a server.
-#[derive(Default)]
 pub(crate) struct Hub {
-    limits: Limits,
+    rules: Arc<Current>,
     state: Mutex<State>,
 }
 
@@ -45,6 +46,8 @@ struct State {
     by_peer: HashMap<PeerId, String>,
     /// Counts peers, for their names.
     joined: u64,
+    /// How often each client joins.
+    joins: Buckets<IpAddr>,
 }
 
 struct Stream {
@@ -88,6 +91,8 @@ pub(crate) enum JoinError {
     Full,
     /// This client has as many sessions as it may have.
     TooMany,
+    /// This client joins too often; how long it should wait.
+    TooOften(Duration),
     /// The system gives no random numbers.
     NoRandom,
 }
@@ -112,9 +117,9 @@ pub(crate) struct Resource {
 }
 
 impl Hub {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(rules: Arc<Current>) -> Arc<Self> {
         Arc::new(Self {
-            limits,
+            rules,
             state: Mutex::default(),
         })
     }
@@ -184,10 +189,15 @@ impl Hub {
     ) -> Result<Waiting, JoinError> {
         let (id, etag) = (random_name::<16>()?, random_name::<8>()?);
         let client = info.address.map_or(IpAddr::from([0; 4]), client_of);
+        let limits = self.rules.get().limits;
         let mut state = self.state();
         let state = &mut *state;
+        if !state.streams.contains_key(stream) {
+            return Err(JoinError::Unknown);
+        }
+        state.check_room(stream, client, &limits)?;
+        state.check_rate(client, &limits)?;
         let open = state.streams.get(stream).ok_or(JoinError::Unknown)?;
-        state.check_room(stream, client, &self.limits)?;
         let farewell = open
             .incoming
             .clone()
@@ -223,11 +233,12 @@ impl Hub {
         for (place, note) in places.by_ref().zip(notes) {
             place.send(note);
         }
-        state.by_peer.insert(peer, id.clone());
+        state.by_peer.insert(peer.clone(), id.clone());
         state.sessions.insert(id.clone(), session);
         Ok(Waiting {
             hub: self.clone(),
             id,
+            peer,
             etag,
             links: open.links.clone(),
             reply,
@@ -337,10 +348,22 @@ impl State {
             return Err(JoinError::TooMany);
         }
         let waiting = count(&|session| session.stream == stream && session.answer.is_some());
-        if waiting >= WAITING || count(&|session| session.stream == stream) >= SESSIONS {
+        if waiting >= WAITING
+            || count(&|session| session.stream == stream) >= limits.viewers_per_stream.min(SESSIONS)
+        {
             return Err(JoinError::Full);
         }
         Ok(())
+    }
+
+    fn check_rate(&mut self, client: IpAddr, limits: &Limits) -> Result<(), JoinError> {
+        let rate = Rate {
+            burst: limits.join_burst,
+            per_second: limits.joins_per_second,
+        };
+        self.joins
+            .take(client, rate, Instant::now())
+            .map_err(JoinError::TooOften)
     }
 
     fn by_name(&mut self, peer: &PeerId) -> Option<&mut Session> {
@@ -417,6 +440,8 @@ pub(crate) struct Waiting {
     hub: Arc<Hub>,
     /// Unguessable; stands in the session's URL.
     pub(crate) id: String,
+    /// What the publisher calls it.
+    pub(crate) peer: PeerId,
     /// Names the ICE session, without quotes.
     pub(crate) etag: String,
     /// The `Link` headers of the stream.

@@ -8,6 +8,7 @@
 //! | [`whep`] | the WHEP endpoint and its sessions |
 //! | [`assets`], [`page`] | the web page |
 //! | [`problem`] | errors as HTTP says them |
+//! | [`rules`] | what a server goes by, which can change while it runs |
 //! | [`tls`] | certificates |
 //!
 //! A server is shared by all signallers of the process that name its address,
@@ -19,6 +20,7 @@ mod hub;
 mod page;
 mod problem;
 mod routes;
+mod rules;
 mod tls;
 mod whep;
 
@@ -30,13 +32,14 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::access::{Limits, Policy, Token};
+use crate::access::{Authenticator, Grant, IceServers, Limits, Policy, Rights, Token};
 use crate::signaller::{SignallerError, TlsFiles};
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use hub::{Hub, Publication};
+use rules::{Current, Rules};
 
 /// All servers of the process, by the address that they are bound to. Never
 /// held across a wait.
@@ -66,6 +69,23 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    fn rules(&self) -> Rules {
+        let auth = match &self.token {
+            Some(token) => Authenticator::new().allow(token, Grant::everywhere(Rights::ALL)),
+            None => Authenticator::open(),
+        };
+        Rules {
+            auth,
+            policy: Policy {
+                tls: self.tls.is_some(),
+                allowed_hosts: [&self.names[..], &self.allowed_hosts].concat(),
+                allowed_origins: self.allowed_origins.clone(),
+            },
+            limits: self.limits,
+            ice: IceServers::default(),
+        }
+    }
+
     /// The property in which the two differ.
     fn clash(&self, other: &Self) -> Option<&'static str> {
         let same_token = match (&self.token, &other.token) {
@@ -155,24 +175,18 @@ impl Server {
         let address = listener
             .local_addr()
             .map_err(|error| SignallerError::Transient(error.to_string()))?;
-        let hub = Hub::new(settings.limits);
-        let policy = Policy {
-            tls: tls.is_some(),
-            allowed_hosts: [&settings.names[..], &settings.allowed_hosts].concat(),
-            allowed_origins: settings.allowed_origins.clone(),
-        };
+        let rules = Current::new(settings.rules());
+        let hub = Hub::new(rules.clone());
         let app = routes::App {
             hub: hub.clone(),
-            token: settings.token.clone(),
-            policy,
-            limits: settings.limits,
+            rules: rules.clone(),
         };
         let (stop_in, stop) = watch::channel(());
         let (gone_in, gone) = watch::channel(());
         let connections = accept::Connections {
             tls,
             router: routes::router(Arc::new(app)),
-            limits: settings.limits,
+            rules,
             stop,
         };
         tokio::spawn(accept::run(listener, connections, gone_in));

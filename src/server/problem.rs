@@ -1,5 +1,7 @@
 //! Errors as HTTP says them: `application/problem+json` (RFC 9457).
 
+use std::time::Duration;
+
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -30,6 +32,14 @@ impl Problem {
     /// Adds a header.
     pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
         self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// When to try again: in whole seconds, rounded up.
+    pub(super) fn retry_after(mut self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.headers
+            .push((header::RETRY_AFTER, HeaderValue::from(seconds.max(1))));
         self
     }
 

@@ -18,15 +18,14 @@ use tokio::time::timeout;
 
 use super::hub::Hub;
 use super::problem::Problem;
+use super::rules::{Current, Rules, unix_time};
 use super::{assets, whep};
-use crate::access::{self, Limits, Policy, Token};
+use crate::access::{self, Action, Denied, Grant, Policy};
 
 /// What all handlers share.
 pub(super) struct App {
     pub(super) hub: Arc<Hub>,
-    pub(super) token: Option<Token>,
-    pub(super) policy: Policy,
-    pub(super) limits: Limits,
+    pub(super) rules: Arc<Current>,
 }
 
 /// Headers that a foreign page may read.
@@ -54,31 +53,52 @@ pub(super) fn router(app: Arc<App>) -> Router {
 }
 
 impl App {
-    /// Does the request carry the token, if one is wanted?
-    pub(super) fn authorise(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(token) = &self.token else {
-            return Ok(());
-        };
-        let presented = text(headers, &header::AUTHORIZATION).and_then(access::bearer);
-        let (error, challenge) = match presented {
-            Some(presented) if token.matches(presented) => return Ok(()),
-            Some(_) => (
-                "that is not the token",
-                "Bearer realm=\"sigmund\", error=\"invalid_token\"",
-            ),
-            None => ("this server wants a token", "Bearer realm=\"sigmund\""),
-        };
-        let hint =
-            "send `Authorization: Bearer TOKEN`; in the page's address it stands as #token=TOKEN";
-        Err(Problem::new(StatusCode::UNAUTHORIZED, error, hint)
-            .with(header::WWW_AUTHENTICATE, challenge))
+    /// The rules that hold now.
+    pub(super) fn rules(&self) -> Arc<Rules> {
+        self.rules.get()
     }
+
+    /// May whoever sends this request do that? Without a stream: with any.
+    pub(super) fn admit(
+        &self,
+        headers: &HeaderMap,
+        action: Action,
+        stream: Option<&str>,
+    ) -> Result<Grant, Problem> {
+        let token = text(headers, &header::AUTHORIZATION).and_then(access::bearer);
+        self.rules()
+            .auth
+            .check(token, action, stream, unix_time())
+            .map_err(denied_problem)
+    }
+}
+
+/// RFC 6750 section 3.1.
+fn denied_problem(denied: Denied) -> Problem {
+    if !denied.is_unauthorised() {
+        let hint = "ask for a token that allows it";
+        return Problem::new(StatusCode::FORBIDDEN, denied.to_string(), hint).with(
+            header::WWW_AUTHENTICATE,
+            "Bearer realm=\"sigmund\", error=\"insufficient_scope\"",
+        );
+    }
+    let challenge = match denied {
+        Denied::Missing => "Bearer realm=\"sigmund\"",
+        Denied::Expired => {
+            "Bearer realm=\"sigmund\", error=\"invalid_token\", error_description=\"expired\""
+        }
+        _ => "Bearer realm=\"sigmund\", error=\"invalid_token\"",
+    };
+    let hint =
+        "send `Authorization: Bearer TOKEN`; in the page's address it stands as #token=TOKEN";
+    Problem::new(StatusCode::UNAUTHORIZED, denied.to_string(), hint)
+        .with(header::WWW_AUTHENTICATE, challenge)
 }
 
 /// Turns foreign pages away, and adds what every response has.
 async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = match check(&app.policy, request.uri(), request.headers()) {
+    let mut response = match check(&app.rules().policy, request.uri(), request.headers()) {
         Ok(()) => {
             let mut response = next.run(request).await;
             if let Some(origin) = &origin {
@@ -139,11 +159,12 @@ fn check(policy: &Policy, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem>
 }
 
 async fn streams(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
-    app.authorise(&headers)?;
+    let grant = app.admit(&headers, Action::View, None)?;
     let streams = app
         .hub
         .list()
         .into_iter()
+        .filter(|(name, _)| grant.covers(name))
         .map(|(name, viewers)| json!({ "name": name, "viewers": viewers }));
     Ok(json(&json!({ "streams": streams.collect::<Vec<_>>() })))
 }
@@ -223,12 +244,8 @@ pub(super) async fn read_body(
         );
     }
     let waits = parts.headers.contains_key(header::EXPECT);
-    match timeout(
-        app.limits.body_timeout,
-        collect(body, app.limits.body, waits),
-    )
-    .await
-    {
+    let limits = app.rules().limits;
+    match timeout(limits.body_timeout, collect(body, limits.body, waits)).await {
         Ok(Ok(bytes)) => String::from_utf8(bytes).map_err(|_| {
             Problem::new(
                 StatusCode::BAD_REQUEST,
@@ -237,7 +254,7 @@ pub(super) async fn read_body(
             )
         }),
         Ok(Err(problem)) => Err(problem),
-        Err(_) => Err(timed_out(app.limits.body_timeout)),
+        Err(_) => Err(timed_out(limits.body_timeout)),
     }
 }
 

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
@@ -17,6 +17,8 @@ use super::accept::Client;
 use super::hub::{JoinError, Reply, TrickleError, Waiting};
 use super::problem::Problem;
 use super::routes::{self, App, method_not_allowed, read_body, text};
+use super::rules::unix_time;
+use crate::access::Action;
 use crate::address::encode_part;
 use crate::message::Message;
 use crate::sdp::{SdpError, trickle_fragment};
@@ -46,7 +48,7 @@ pub(super) async fn endpoint(
         // "a 2xx successful response with no content"; the type tells players
         // what may be posted here.
         Method::GET | Method::HEAD => {
-            app.authorise(&parts.headers)?;
+            app.admit(&parts.headers, Action::View, Some(&stream))?;
             app.hub.links(&stream).ok_or_else(no_stream)?;
             Ok([
                 (header::CONTENT_TYPE, SDP),
@@ -74,7 +76,7 @@ pub(super) async fn session(
         ];
         return Ok((allowed, routes::options().await).into_response());
     }
-    app.authorise(&parts.headers)?;
+    app.admit(&parts.headers, Action::View, Some(&stream))?;
     match parts.method {
         Method::PATCH => trickle(&app, &stream, &id, &parts, body).await,
         Method::DELETE => {
@@ -102,16 +104,15 @@ async fn endpoint_options(app: &App, stream: &str, headers: &HeaderMap) -> Respo
     ];
     let mut response = (allowed, routes::options().await).into_response();
     let preflight = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if !preflight && app.authorise(headers).is_ok() {
-        for link in app.hub.links(stream).iter().flat_map(|links| links.iter()) {
-            response.headers_mut().append(header::LINK, link.clone());
-        }
+    if !preflight && app.admit(headers, Action::View, Some(stream)).is_ok() {
+        let own = app.hub.links(stream).unwrap_or_default();
+        add_links(&mut response, app, &own, "viewer");
     }
     response
 }
 
 async fn join(app: &App, stream: &str, parts: &Parts, body: Body) -> Result<Response, Problem> {
-    app.authorise(&parts.headers)?;
+    app.admit(&parts.headers, Action::View, Some(stream))?;
     app.hub.links(stream).ok_or_else(no_stream)?;
     let offer = read_body(app, parts, body, SDP).await?;
     if offer.trim().is_empty() {
@@ -131,9 +132,9 @@ async fn join(app: &App, stream: &str, parts: &Parts, body: Body) -> Result<Resp
     };
     // From here on, a client that goes away drops `waiting`, and so leaves.
     let mut waiting = app.hub.join(stream, info, offer).map_err(join_problem)?;
-    let reply = timeout(app.limits.answer_timeout, &mut waiting.reply).await;
+    let reply = timeout(app.rules().limits.answer_timeout, &mut waiting.reply).await;
     match reply {
-        Ok(Ok(Reply::Answer(sdp))) => created(stream, sdp, waiting),
+        Ok(Ok(Reply::Answer(sdp))) => created(app, stream, sdp, waiting),
         Ok(Ok(Reply::Refused(refusal))) => Err(refusal_problem(&refusal)),
         Ok(Ok(Reply::Ended(reason))) => Err(Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -153,7 +154,7 @@ async fn join(app: &App, stream: &str, parts: &Parts, body: Body) -> Result<Resp
     }
 }
 
-fn created(stream: &str, sdp: String, waiting: Waiting) -> Result<Response, Problem> {
+fn created(app: &App, stream: &str, sdp: String, waiting: Waiting) -> Result<Response, Problem> {
     let location = format!("/whep/{}/{}", encode_part(stream), waiting.id);
     let etag = format!("\"{}\"", waiting.etag);
     let headers = [
@@ -173,11 +174,21 @@ fn created(stream: &str, sdp: String, waiting: Waiting) -> Result<Response, Prob
         sdp,
     )
         .into_response();
-    for link in waiting.links.iter() {
-        response.headers_mut().append(header::LINK, link.clone());
-    }
+    add_links(&mut response, app, &waiting.links, waiting.peer.as_str());
     waiting.keep();
     Ok(response)
+}
+
+/// Tells the ICE servers: those of the stream, and those of the server, with
+/// credentials made for this peer.
+fn add_links(response: &mut Response, app: &App, own: &[HeaderValue], peer: &str) {
+    let servers = app.rules().ice.for_peer(peer, unix_time());
+    let minted = servers
+        .iter()
+        .filter_map(|server| HeaderValue::from_str(&server.to_link_header()).ok());
+    for link in own.iter().cloned().chain(minted) {
+        response.headers_mut().append(header::LINK, link);
+    }
 }
 
 async fn trickle(
@@ -280,6 +291,15 @@ fn join_problem(error: JoinError) -> Problem {
                 hint,
             )
             .with(header::RETRY_AFTER, "5")
+        }
+        JoinError::TooOften(wait) => {
+            let hint = "wait as long as Retry-After says";
+            Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "your address joins too often",
+                hint,
+            )
+            .retry_after(wait)
         }
         JoinError::NoRandom => Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -265,6 +265,7 @@ async fn a_session_has_a_bounded_number_of_candidates() {
 async fn a_publisher_that_does_not_read_holds_up_nobody_else() {
     let limits = Limits {
         sessions_per_address: 10_000,
+        join_burst: 10_000,
         ..Limits::default()
     };
     let mut strict = Strict::new(limits).await;
@@ -330,4 +331,36 @@ async fn requests_that_make_no_sense_end_their_connection_alone() {
         rest(stream).await;
     }
     assert_eq!(get(publisher.address(), "/streams").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_joins_and_leaves_without_end_is_slowed_down() {
+    let mut strict = Strict::new(Limits {
+        join_burst: 2,
+        joins_per_second: 1,
+        ..Limits::default()
+    })
+    .await;
+    for _ in 0..2 {
+        let joined = strict.join().await;
+        let gone = send(
+            strict.address(),
+            "DELETE",
+            joined.header("location"),
+            "",
+            "",
+        )
+        .await;
+        assert_eq!(gone.status, 200);
+        strict.incoming.recv().await;
+    }
+    let slowed = post(strict.address(), "/whep/cam", OFFER).await;
+    slowed.assert_problem(429);
+    let wait: u64 = slowed.header("retry-after").parse().unwrap();
+    assert!((1..=2).contains(&wait), "{wait}");
+    assert!(
+        strict.incoming.try_recv().is_err(),
+        "the publisher is not bothered"
+    );
+    assert_eq!(get(strict.address(), "/streams").await.status, 200);
 }
