@@ -21,10 +21,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
-use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 use super::rules::Current;
+use super::tls::Certificate;
 use crate::access::{Limits, client_of};
 
 /// How long requests that are under way may take when the server stops.
@@ -45,7 +45,7 @@ pub(super) struct Client(pub(super) IpAddr);
 /// What all connections share.
 #[derive(Clone)]
 pub(super) struct Connections {
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<Arc<Certificate>>,
     pub(super) router: Router,
     pub(super) rules: Arc<Current>,
     /// Its sender's end means that the server stops.
@@ -112,7 +112,7 @@ async fn serve(
     let stream = Box::pin(stream);
     match &connections.tls {
         None => serve_http(stream, client, &connections, &limits).await,
-        Some(tls) => match timeout(limits.tls_timeout, tls.accept(stream)).await {
+        Some(tls) => match timeout(limits.tls_timeout, tls.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => serve_http(stream, client, &connections, &limits).await,
             Ok(Err(error)) => tracing::debug!("TLS failed: {error}"),
             Err(_) => tracing::debug!("TLS took too long"),

@@ -168,7 +168,7 @@ impl Server {
         let tls = settings
             .tls
             .as_ref()
-            .map(tls::acceptor)
+            .map(tls::Certificate::load)
             .transpose()
             .map_err(SignallerError::Permanent)?;
         let listener = bind(address)?;
@@ -183,6 +183,9 @@ impl Server {
         };
         let (stop_in, stop) = watch::channel(());
         let (gone_in, gone) = watch::channel(());
+        if let Some(certificate) = &tls {
+            tokio::spawn(certificate.clone().follow(stop.clone()));
+        }
         let connections = accept::Connections {
             tls,
             router: routes::router(Arc::new(app)),

@@ -3,14 +3,6 @@
 use super::*;
 use crate::access::Token;
 
-fn permanent(result: Result<Publisher, SignallerError>) -> String {
-    match result {
-        Err(SignallerError::Permanent(text)) => text,
-        Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("it opened"),
-    }
-}
-
 #[tokio::test]
 async fn two_elements_share_a_port() {
     let mut one = Publisher::new().await;
@@ -39,9 +31,8 @@ async fn two_elements_share_a_port() {
 #[tokio::test]
 async fn one_name_is_one_stream() {
     let one = Publisher::new().await;
-    let text = permanent(
-        Publisher::try_open(&format!("listen://{}/cam", one.address()), &options()).await,
-    );
+    let text =
+        failure(Publisher::try_open(&format!("listen://{}/cam", one.address()), &options()).await);
     assert!(
         text.contains("\"cam\"") && text.contains("another name"),
         "{text}"
@@ -57,7 +48,7 @@ async fn those_who_share_a_port_must_agree() {
     let mut other = options();
     other.token = Some(Token::new("hush"));
     let text =
-        permanent(Publisher::try_open(&format!("listen://{}/other", one.address()), &other).await);
+        failure(Publisher::try_open(&format!("listen://{}/other", one.address()), &other).await);
     assert!(
         text.contains("token") && text.contains("another port"),
         "{text}"
@@ -68,11 +59,11 @@ async fn those_who_share_a_port_must_agree() {
 async fn a_port_of_another_program_is_explained() {
     let foreign = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("listen://{}", foreign.local_addr().unwrap());
-    let text = permanent(Publisher::try_open(&uri, &options()).await);
+    let text = failure(Publisher::try_open(&uri, &options()).await);
     assert!(text.contains("in use") && text.contains(":0"), "{text}");
     let mut anonymous = options();
     anonymous.allow_anonymous = true;
-    let text = permanent(Publisher::try_open("listen://192.0.2.77:0", &anonymous).await);
+    let text = failure(Publisher::try_open("listen://192.0.2.77:0", &anonymous).await);
     assert!(text.contains("no address 192.0.2.77"), "{text}");
 }
 

@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod limits;
+mod tls;
 mod whep;
 mod who;
 
@@ -32,6 +33,15 @@ fn options() -> Options {
 
 fn signaller(uri: &str, options: &Options) -> Box<dyn Signaller> {
     Registry::builtin().open(uri, options).unwrap()
+}
+
+/// Why it does not open, which trying again does not change.
+fn failure(result: Result<Publisher, SignallerError>) -> String {
+    match result {
+        Err(SignallerError::Permanent(text)) => text,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it opened"),
+    }
 }
 
 /// A publisher: a connected `listen://` signaller that the test speaks for.
