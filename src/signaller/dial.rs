@@ -126,6 +126,17 @@ fn load(ca: Option<&Path>) -> Result<Arc<ClientConfig>, SignallerError> {
     Ok(Arc::new(config))
 }
 
+/// `SCHEME://HOST:PORT/`, for a host name or an address without brackets.
+pub(crate) fn url(scheme: &str, host: &str, port: u16) -> Option<Url> {
+    let host = match host.parse() {
+        Ok(std::net::IpAddr::V6(address)) => format!("[{address}]"),
+        _ => host.to_owned(),
+    };
+    Url::parse(&format!("{scheme}://{host}:{port}/"))
+        .ok()
+        .filter(Url::has_host)
+}
+
 /// `Authorization: Bearer …` (RFC 6750 section 2.1), marked as a secret.
 pub(crate) fn bearer(token: &Token) -> Result<HeaderValue, SignallerError> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).map_err(|_| {

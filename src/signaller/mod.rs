@@ -5,12 +5,11 @@
 //! [`supervisor`] runs one signaller, and replaces its [`Connection`] with
 //! backoff when it is lost; media sessions outlive that.
 
-#[allow(dead_code, reason = "the schemes that dial WebSockets are being written")]
 pub(crate) mod dial;
+mod janus;
 mod listen;
 pub mod memory;
 mod registry;
-#[allow(dead_code, reason = "the schemes that dial are being written")]
 pub(crate) mod socket;
 pub mod supervisor;
 mod whip;
