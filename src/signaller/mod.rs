@@ -6,6 +6,8 @@
 //! backoff when it is lost; media sessions outlive that.
 
 pub(crate) mod dial;
+#[cfg(test)]
+pub(crate) mod fake;
 mod janus;
 mod listen;
 pub mod memory;
