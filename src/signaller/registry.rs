@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Capabilities, Options, Signaller, janus, listen, memory, whip};
+use super::{Capabilities, Options, Signaller, gstwebrtc, janus, listen, memory, whip};
 use crate::address::SignallingUri;
 
 type Factory =
@@ -50,6 +50,14 @@ impl Registry {
         let example = Some("whip+https://HOST/PATH");
         registry.insert("whip+https", whip::CAPABILITIES, example, whip::open);
         registry.insert("whip+http", whip::CAPABILITIES, None, whip::open);
+        for (scheme, example) in [
+            ("gstwebrtc", Some("gstwebrtc://HOST:8443")),
+            ("gstwebrtcs", None),
+            ("gstwebrtc+ws", None),
+            ("gstwebrtc+wss", None),
+        ] {
+            registry.insert(scheme, gstwebrtc::CAPABILITIES, example, gstwebrtc::open);
+        }
         let example = Some("janus+ws://HOST/ROOM");
         registry.insert("janus+ws", janus::CAPABILITIES, example, janus::open);
         registry.insert("janus+wss", janus::CAPABILITIES, None, janus::open);

@@ -34,7 +34,9 @@ fn janus(name: &str, general: &str, string_ids: bool) -> Option<Janus> {
     );
     folder.write(
         "janus.transport.websockets.jcfg",
-        &format!("general: {{\n ws = true\n ws_port = {port}\n ws_ip = \"127.0.0.1\"\n wss = false\n}}\n"),
+        &format!(
+            "general: {{\n ws = true\n ws_port = {port}\n ws_ip = \"127.0.0.1\"\n wss = false\n}}\n"
+        ),
     );
     folder.write(
         "janus.plugin.videoroom.jcfg",
@@ -57,7 +59,11 @@ fn janus(name: &str, general: &str, string_ids: bool) -> Option<Janus> {
     let config = folder.0.clone();
     let server = Server::start("janus", port, move || {
         let mut command = Command::new(&program);
-        command.arg("-F").arg(&config).arg("-C").arg(config.join("janus.jcfg"));
+        command
+            .arg("-F")
+            .arg(&config)
+            .arg("-C")
+            .arg(config.join("janus.jcfg"));
         command
     });
     Some(Janus {
@@ -108,7 +114,10 @@ async fn a_room_that_is_not_there_says_how_it_is_made() {
         return;
     };
     let text = Signal::publish(&janus.uri("99"), None).failed().await;
-    assert!(text.contains("426") && text.contains("janus.plugin.videoroom.jcfg"), "{text}");
+    assert!(
+        text.contains("426") && text.contains("janus.plugin.videoroom.jcfg"),
+        "{text}"
+    );
     let text = Signal::publish(&janus.uri("lobby"), None).failed().await;
     assert!(text.contains("string_ids"), "{text}");
 }
@@ -122,7 +131,9 @@ async fn a_locked_room_wants_its_pin() {
         let text = Signal::publish(&janus.uri("2345"), wrong).failed().await;
         assert!(text.contains("token"), "{text}");
     }
-    Signal::publish(&janus.uri("2345"), Some("pin")).joined().await;
+    Signal::publish(&janus.uri("2345"), Some("pin"))
+        .joined()
+        .await;
 }
 
 #[tokio::test]
@@ -130,9 +141,13 @@ async fn a_janus_with_a_secret_wants_it() {
     let Some(janus) = janus("janus-secret", "api_secret = \"secret\"", false) else {
         return;
     };
-    let text = Signal::publish(&janus.uri("1234"), Some("guess")).failed().await;
+    let text = Signal::publish(&janus.uri("1234"), Some("guess"))
+        .failed()
+        .await;
     assert!(text.contains("403") && text.contains("token"), "{text}");
-    Signal::publish(&janus.uri("1234"), Some("secret")).joined().await;
+    Signal::publish(&janus.uri("1234"), Some("secret"))
+        .joined()
+        .await;
 }
 
 #[tokio::test]
@@ -145,10 +160,14 @@ async fn a_full_room_is_tried_again() {
     first.offer(&peer);
     first.message().await;
     let mut second = Signal::publish(&janus.uri("3456"), None);
-    let reason = second.down().await;
+    let (peer, _) = second.joined().await;
+    second.offer(&peer);
+    let (_, reason) = second.left().await;
     assert!(reason.contains("432"), "{reason}");
     first.close().await;
-    second.joined().await;
+    let (peer, _) = second.joined().await;
+    second.offer(&peer);
+    assert!(matches!(second.message().await.1, Message::Answer { .. }));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! fail.
 #![allow(clippy::panic, clippy::print_stderr)]
 
+mod gstwebrtc;
 mod janus;
 mod server;
 
@@ -13,9 +14,7 @@ use std::time::Duration;
 use sigmund::access::Token;
 use sigmund::message::{Candidate, Message, PeerId};
 use sigmund::signaller::supervisor::{Event, Supervisor};
-use sigmund::signaller::{
-    Incoming, Options, Outgoing, PeerInfo, Registry, Role, SignallerError,
-};
+use sigmund::signaller::{Incoming, Options, Outgoing, PeerInfo, Registry, Role, SignallerError};
 use tokio::time::timeout;
 
 /// Long for a machine that is busy with other tests.

@@ -19,7 +19,10 @@ pub(crate) fn installed(program: &str, package: &str) -> Option<PathBuf> {
     let mut places: Vec<_> = env::split_paths(&path).collect();
     places.push("/usr/sbin".into());
     places.push(tools());
-    let found = places.iter().map(|it| it.join(program)).find(|it| it.is_file());
+    let found = places
+        .iter()
+        .map(|it| it.join(program))
+        .find(|it| it.is_file());
     if found.is_none() {
         let missing = format!("{program} is not installed ({package})");
         assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");

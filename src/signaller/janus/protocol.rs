@@ -14,6 +14,7 @@ pub(super) const PLUGIN: &str = "janus.plugin.videoroom";
 pub(super) mod code {
     pub(in super::super) const UNAUTHORIZED: i64 = 403;
     pub(in super::super) const NO_SUCH_ROOM: i64 = 426;
+    pub(in super::super) const MISSING_ELEMENT: i64 = 429;
     pub(in super::super) const INVALID_ELEMENT: i64 = 430;
     pub(in super::super) const ROOM_FULL: i64 = 432;
     pub(in super::super) const NOT_ADMITTED: i64 = 433;
@@ -199,7 +200,8 @@ pub(super) fn trickle(candidate: Option<&Candidate>) -> Value {
 pub(super) fn refused(fault: &Fault) -> SignallerError {
     let hint = match fault.code {
         code::UNAUTHORIZED => "set the property `token` to its API secret or a token of its own",
-        code::NOT_ADMITTED => "set the property `token` to the room's PIN",
+        // Of all that a room may want only the PIN is missing without a token.
+        code::NOT_ADMITTED | code::MISSING_ELEMENT => "set the property `token` to the room's PIN",
         code::NO_SUCH_ROOM => {
             "add it to janus.plugin.videoroom.jcfg, or make it with the VideoRoom's request \"create\""
         }
