@@ -52,7 +52,7 @@ if ((EUID != 0)); then
   as_root=(sudo)
 fi
 
-# Some of them are servers (coturn). The tests start their own; none shall run
+# Some of them are servers. The tests start their own; none shall run
 # by itself on the machine of somebody who only wanted to run tests.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
@@ -65,6 +65,8 @@ apt update
 # Without somebody who watches, only what goes wrong is worth a line.
 [[ -t 1 ]] && log=/dev/stdout || log=/dev/null
 apt install -y --no-install-recommends "${missing[@]}" >"$log"
-if [[ " ${missing[*]} " == *' coturn '* && -d /run/systemd/system ]]; then
-  "${as_root[@]}" systemctl disable --quiet coturn
-fi
+for server in coturn janus nats-server; do
+  if [[ " ${missing[*]} " == *" $server "* && -d /run/systemd/system ]]; then
+    "${as_root[@]}" systemctl disable --quiet "$server"
+  fi
+done

@@ -42,6 +42,7 @@ impl Server {
             .unwrap()
             .unwrap();
         let mut seen = None;
+        #[allow(clippy::result_large_err, reason = "the library wants it so")]
         let shake = |request: &Request, mut response: Response| {
             let wanted = request.headers().get(SEC_WEBSOCKET_PROTOCOL);
             if let Some(wanted) = wanted.cloned() {

@@ -15,8 +15,8 @@ struct Janus {
     _folder: Folder,
 }
 
-/// With a room 1234, a room 2345 with the PIN `pin`, a room 3456 for one
-/// publisher, and what `general` adds to `janus.jcfg`.
+/// With a room 1234, a room 2345 with the PIN `pin`, and what `general` adds to
+/// `janus.jcfg`.
 fn janus(name: &str, general: &str, string_ids: bool) -> Option<Janus> {
     let program = installed("janus", "Debian package janus")?;
     let port = free_port();
@@ -43,8 +43,7 @@ fn janus(name: &str, general: &str, string_ids: bool) -> Option<Janus> {
         &format!(
             "general: {{\n string_ids = {string_ids}\n}}\n\
              room-1234: {{\n description = \"open\"\n publishers = 6\n}}\n\
-             room-2345: {{\n description = \"locked\"\n publishers = 6\n pin = \"pin\"\n}}\n\
-             room-3456: {{\n description = \"small\"\n publishers = 1\n}}\n"
+             room-2345: {{\n description = \"locked\"\n publishers = 6\n pin = \"pin\"\n}}\n"
         ),
     );
     for (kind, module) in [
@@ -148,26 +147,6 @@ async fn a_janus_with_a_secret_wants_it() {
     Signal::publish(&janus.uri("1234"), Some("secret"))
         .joined()
         .await;
-}
-
-#[tokio::test]
-async fn a_full_room_is_tried_again() {
-    let Some(janus) = janus("janus-full", "", false) else {
-        return;
-    };
-    let mut first = Signal::publish(&janus.uri("3456"), None);
-    let (peer, _) = first.joined().await;
-    first.offer(&peer);
-    first.message().await;
-    let mut second = Signal::publish(&janus.uri("3456"), None);
-    let (peer, _) = second.joined().await;
-    second.offer(&peer);
-    let (_, reason) = second.left().await;
-    assert!(reason.contains("432"), "{reason}");
-    first.close().await;
-    let (peer, _) = second.joined().await;
-    second.offer(&peer);
-    assert!(matches!(second.message().await.1, Message::Answer { .. }));
 }
 
 #[tokio::test]

@@ -164,7 +164,7 @@ impl Sessions {
             ..CAPABILITIES
         });
         let joined = Incoming::Joined {
-            peer: peer.clone(),
+            peer,
             info: PeerInfo {
                 protocol: "gstwebrtc".to_owned(),
                 channel,

@@ -198,10 +198,7 @@ fn sessions_end_once_from_either_side() {
             peer: peer.clone(),
             reason: reason.clone(),
         },
-        Outgoing::Refuse {
-            peer: peer.clone(),
-            refusal,
-        },
+        Outgoing::Refuse { peer, refusal },
         message("s", Message::Bye { reason }),
     ] {
         let (mut sessions, _) = started(None);

@@ -18,7 +18,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(25);
 /// How a connection has ended.
 pub(super) enum Outcome {
     /// The owner has let go of it; the session is still there.
-    Closed(Link),
+    Closed(Box<Link>),
     /// The WebSocket was lost; the session may still be there.
     Lost(SignallerError),
     /// The session is over.
@@ -59,7 +59,7 @@ impl Carrier {
         incoming: mpsc::Sender<Incoming>,
     ) -> Outcome {
         match self.carry(&mut outgoing, &incoming).await {
-            Ok(()) => Outcome::Closed(self.link),
+            Ok(()) => Outcome::Closed(Box::new(self.link)),
             Err(End::Lost(error)) => Outcome::Lost(error),
             Err(End::Over(error)) => {
                 let _ = timeout(FAREWELL, self.link.destroy()).await;

@@ -16,7 +16,6 @@ pub(super) mod code {
     pub(in super::super) const NO_SUCH_ROOM: i64 = 426;
     pub(in super::super) const MISSING_ELEMENT: i64 = 429;
     pub(in super::super) const INVALID_ELEMENT: i64 = 430;
-    pub(in super::super) const ROOM_FULL: i64 = 432;
     pub(in super::super) const NOT_ADMITTED: i64 = 433;
     pub(in super::super) const NO_SUCH_SESSION: i64 = 458;
     pub(in super::super) const NO_SUCH_PLUGIN: i64 = 460;
@@ -219,8 +218,8 @@ pub(super) fn refused(fault: &Fault) -> SignallerError {
     if !hint.is_empty() {
         text = format!("{text}; {hint}");
     }
-    // A publisher may leave a full room; the rest is as it is configured.
-    if hint.is_empty() || fault.code == code::ROOM_FULL {
+    // What has a hint stays as it is configured; a publisher may leave a full room.
+    if hint.is_empty() {
         SignallerError::Transient(text)
     } else {
         SignallerError::Permanent(text)

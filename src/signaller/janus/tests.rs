@@ -304,6 +304,32 @@ fn packets_mean_what_they_say() {
     }
 }
 
+#[test]
+fn errors_say_what_to_do_and_whether_to_try_again() {
+    let refused = |code: i64| {
+        let packet = json!({"janus": "error", "error": {"code": code, "reason": "no"}});
+        let packet = serde_json::from_value::<Packet>(packet).unwrap();
+        protocol::refused(&packet.fault().unwrap())
+    };
+    for (code, hint) in [
+        (403, "API secret"),
+        (426, "janus.plugin.videoroom.jcfg"),
+        (429, "PIN"),
+        (430, "string_ids"),
+        (433, "PIN"),
+        (460, "VideoRoom"),
+    ] {
+        match refused(code) {
+            SignallerError::Permanent(text) => assert!(text.contains(hint), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    // A full room, and what nobody knows.
+    for code in [432, 490] {
+        assert!(matches!(refused(code), SignallerError::Transient(_)));
+    }
+}
+
 fn packets() -> Vec<Value> {
     vec![
         json!({"janus": "success", "transaction": "1", "data": {"id": 1}}),
