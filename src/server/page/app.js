@@ -19,7 +19,9 @@ const player = new Player(
 const list = new StreamList(new URL('streams', BASE), () => token.value, listed);
 const panel = new Panel($('panel'));
 // A stream named in the address is wanted before the list is known.
-let wanted = streamInAddress();
+const wanted = streamInAddress();
+// Until somebody chooses, a stream that is the only one plays at once.
+let chosen = Boolean(wanted);
 // What keeps the list from being read.
 let listProblem = null;
 
@@ -55,7 +57,7 @@ function streamInAddress() {
 }
 
 function choose(stream) {
-  wanted = stream;
+  chosen = true;
   const fragment = new URLSearchParams({ stream });
   history.replaceState(null, '', `${location.pathname}${location.search}#${fragment}`);
   player.play(stream);
@@ -65,7 +67,7 @@ function listed(reading) {
   const failed = reading instanceof Problem;
   listProblem = failed ? reading : null;
   if (player.stream) player.heard(reading);
-  else if (!failed && reading.length === 1 && !wanted) player.play(reading[0].name);
+  else if (!failed && reading.length === 1 && !chosen) player.play(reading[0].name);
   if (!failed) showList(reading);
   render();
 }
@@ -175,7 +177,10 @@ $('retry').addEventListener('click', retry);
 $('unmute').addEventListener('click', toggleSound);
 $('mute').addEventListener('click', toggleSound);
 $('start').addEventListener('click', () => video.play().catch(() => {}));
-$('stop').addEventListener('click', () => player.stop());
+$('stop').addEventListener('click', () => {
+  chosen = true;
+  player.stop();
+});
 $('fullscreen').addEventListener('click', toggleFullscreen);
 for (const event of ['volumechange', 'play', 'pause']) video.addEventListener(event, render);
 document.addEventListener('keydown', (event) => {
