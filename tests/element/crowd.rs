@@ -13,9 +13,6 @@ use crate::scenes::{self, SOON, Stage};
 /// How a viewer comes and goes.
 const WAYS: usize = 4;
 
-/// KiB that memory may have grown when all are gone.
-const SLACK: usize = 12_000;
-
 /// Joins and leaves in the way of that number.
 fn visit(stage: &Stage, endpoint: &str, number: usize) {
     let join = |manners| Viewer::try_join(&stage.viewer, endpoint, manners);
@@ -54,11 +51,7 @@ fn alone(publisher: &mut Publisher, most: Option<Usage>) -> Usage {
         let connections = publisher.count(Command::Connections);
         let listed = publisher.get("cam", "stats")["peers"] != 0;
         let usage = publisher.usage();
-        let fits = most.is_none_or(|m| {
-            usage.threads <= m.threads
-                && usage.files <= m.files
-                && usage.memory < m.memory + SLACK
-        });
+        let fits = most.is_none_or(|m| usage.threads <= m.threads && usage.files <= m.files);
         (connections == 0 && !listed && fits).then_some(usage)
     })
 }
@@ -75,6 +68,10 @@ fn two_hundred_visits_leave_nothing_behind() {
     eprintln!("200 visits in {:?}; before {first:?}", start.elapsed());
     let last = alone(&mut publisher, Some(first));
     eprintln!("afterwards {last:?}");
+    assert!(
+        last.memory < first.memory + 12_000,
+        "{last:?} after {first:?}"
+    );
     publisher.assert_healthy();
     Viewer::join_silent(&stage.viewer, &endpoint).watch(30);
 }

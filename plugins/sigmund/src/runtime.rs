@@ -82,15 +82,3 @@ where
 pub(crate) fn detach<F: FnOnce() + Send + 'static>(call: F) {
     spawn(async move { blocking(call).await });
 }
-
-/// Gives memory that is free back to the system. Blocks for some milliseconds.
-///
-/// glibc keeps what a crowd of viewers needed at its peak, mostly packets kept
-/// for retransmission, for as long as something small lies above it.
-pub(crate) fn trim_heap() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim may be called at any time from any thread.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}

@@ -290,9 +290,6 @@ impl Task {
             Report::Ended(peer) => {
                 self.sessions.remove(&peer);
                 self.snapshot.send_modify(|s| drop(s.peers.remove(&peer)));
-                if self.sessions.is_empty() {
-                    runtime::detach(runtime::trim_heap);
-                }
             }
             Report::Format(track) => self.format_changed(&track),
             Report::EncodingFailed(track, codec, error) => {
