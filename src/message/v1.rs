@@ -314,6 +314,12 @@ impl From<&crate::address::IceServer> for IceServer {
     }
 }
 
+/// A program's name as it can be shown: one line, not too long.
+pub fn agent(text: &str) -> String {
+    let shown = text.chars().filter(|it| !it.is_control());
+    shown.take(MAX_AGENT).collect()
+}
+
 /// A text that `Debug` does not show.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -5,12 +5,14 @@ use std::convert::Infallible;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -41,6 +43,30 @@ const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\
 /// Who sends a request; an extension of every request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Client(pub(super) IpAddr);
+
+/// What a connection becomes when its response is sent: an extension of every
+/// request.
+#[derive(Clone)]
+pub(super) struct Handover {
+    stop: watch::Receiver<()>,
+    next: Arc<Mutex<Option<BoxFuture<'static, ()>>>>,
+}
+
+impl Handover {
+    /// Runs `next` when HTTP is over, if it ends by an upgrade.
+    pub(super) fn to(&self, next: impl Future<Output = ()> + Send + 'static) {
+        *self.slot() = Some(next.boxed());
+    }
+
+    /// Its sender's end means that the server stops.
+    pub(super) fn stop(&self) -> watch::Receiver<()> {
+        self.stop.clone()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<BoxFuture<'static, ()>>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What all connections share.
 #[derive(Clone)]
@@ -122,13 +148,18 @@ async fn serve(
 }
 
 async fn serve_http(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: Client,
     connections: &Connections,
     limits: &Limits,
 ) {
+    let handover = Handover {
+        stop: connections.stop.clone(),
+        next: Arc::default(),
+    };
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(client);
+        request.extensions_mut().insert(handover.clone());
         let mut router = connections.router.clone();
         async move {
             Ok::<Response<Body>, Infallible>(
@@ -144,7 +175,8 @@ async fn serve_http(
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(limits.head)
         .max_headers(limits.header_fields)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     let mut stop = connections.stop.clone();
     let ended = tokio::select! {
@@ -156,6 +188,11 @@ async fn serve_http(
     };
     if let Err(error) = ended {
         tracing::debug!("a connection ended: {error}");
+        return;
+    }
+    let next = handover.slot().take();
+    if let Some(next) = next {
+        next.await;
     }
 }
 

@@ -6,6 +6,7 @@
 //! | [`accept`] | connections and their limits |
 //! | [`routes`] | the routes, and whom the server listens to |
 //! | [`whep`] | the WHEP endpoint and its sessions |
+//! | [`socket`] | WebSockets of viewers and publishers: `sigmund.v1` |
 //! | [`assets`], [`page`] | the web page |
 //! | [`problem`] | errors as HTTP says them |
 //! | [`rules`] | what a server goes by, which can change while it runs |
@@ -21,6 +22,7 @@ mod page;
 mod problem;
 mod routes;
 mod rules;
+mod socket;
 mod tls;
 mod whep;
 
@@ -38,8 +40,9 @@ use crate::signaller::{SignallerError, TlsFiles};
 #[cfg(test)]
 mod tests;
 
-pub(crate) use hub::{Hub, Publication};
+pub(crate) use hub::{Hub, Publication, Publisher};
 use rules::{Current, Rules};
+pub(crate) use whep::CHANNEL as WHEP_CHANNEL;
 
 /// All servers of the process, by the address that they are bound to. Never
 /// held across a wait.
@@ -65,6 +68,8 @@ pub(crate) struct Settings {
     /// Names that it goes by anyhow. Those of who starts it count.
     pub(crate) names: Vec<String>,
     pub(crate) allowed_origins: Vec<String>,
+    /// May streams come from elsewhere, by WebSocket?
+    pub(crate) remote_publishers: bool,
     pub(crate) limits: Limits,
 }
 
@@ -180,6 +185,8 @@ impl Server {
         let app = routes::App {
             hub: hub.clone(),
             rules: rules.clone(),
+            slots: socket::Slots::default(),
+            remote_publishers: settings.remote_publishers,
         };
         let (stop_in, stop) = watch::channel(());
         let (gone_in, gone) = watch::channel(());

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::hub::Hub;
 use super::problem::Problem;
 use super::rules::{Current, Rules, unix_time};
+use super::socket::{self, Slots};
 use super::{assets, whep};
 use crate::access::{self, Action, Denied, Grant, Policy};
 
@@ -26,6 +27,10 @@ use crate::access::{self, Action, Denied, Grant, Policy};
 pub(super) struct App {
     pub(super) hub: Arc<Hub>,
     pub(super) rules: Arc<Current>,
+    /// Clients that may come back.
+    pub(super) slots: Slots,
+    /// May streams come from elsewhere?
+    pub(super) remote_publishers: bool,
 }
 
 /// Headers that a foreign page may read.
@@ -44,6 +49,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/streams", get(streams).options(options))
         .route("/healthz", get(async || json(&json!({ "status": "ok" }))))
+        .route("/ws", get(socket::endpoint))
         .route("/whep/{stream}", any(whep::endpoint))
         .route("/whep/{stream}/{session}", any(whep::session))
         .fallback(asset)

@@ -14,23 +14,28 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
 use super::accept::Client;
-use super::hub::{JoinError, Reply, TrickleError, Waiting};
+use super::hub::{JoinError, Reply, SayError, Waiting};
 use super::problem::Problem;
 use super::routes::{self, App, method_not_allowed, read_body, text};
 use super::rules::unix_time;
 use crate::access::Action;
 use crate::address::encode_part;
 use crate::message::Message;
+use crate::message::v1::MAX_AGENT;
 use crate::sdp::{SdpError, trickle_fragment};
-use crate::signaller::{PeerInfo, Refusal};
+use crate::signaller::{Capabilities, Offerer, PeerInfo, Refusal};
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 pub(super) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
-/// The longest `User-Agent` that is passed on, in characters.
-const MAX_AGENT: usize = 200;
+/// How a session's notes travel: ours only in the responses to its requests.
+pub(crate) const CHANNEL: Capabilities = Capabilities {
+    offerer: Offerer::Them,
+    trickle_in: true,
+    trickle_out: false,
+};
 
 type Shared = State<Arc<App>>;
 
@@ -81,7 +86,7 @@ pub(super) async fn session(
         Method::PATCH => trickle(&app, &stream, &id, &parts, body).await,
         Method::DELETE => {
             app.hub.resource(&stream, &id).ok_or_else(no_session)?;
-            if app.hub.leave(&id, "it said goodbye") {
+            if app.hub.delete(&id) {
                 Ok(StatusCode::OK.into_response())
             } else {
                 Err(no_session())
@@ -128,10 +133,11 @@ async fn join(app: &App, stream: &str, parts: &Parts, body: Body) -> Result<Resp
         address: parts.extensions.get::<Client>().map(|client| client.0),
         agent: text(&parts.headers, &header::USER_AGENT)
             .map(|agent| agent.chars().take(MAX_AGENT).collect()),
+        channel: Some(CHANNEL),
         ..PeerInfo::default()
     };
     // From here on, a client that goes away drops `waiting`, and so leaves.
-    let mut waiting = app.hub.join(stream, info, offer).map_err(join_problem)?;
+    let mut waiting = app.hub.ask(stream, info, offer).map_err(join_problem)?;
     let reply = timeout(app.rules().limits.answer_timeout, &mut waiting.reply).await;
     match reply {
         Ok(Ok(Reply::Answer(sdp))) => created(app, stream, sdp, waiting),
@@ -309,11 +315,11 @@ fn join_problem(error: JoinError) -> Problem {
     }
 }
 
-fn trickle_problem(error: TrickleError) -> Problem {
+fn trickle_problem(error: SayError) -> Problem {
     match error {
-        TrickleError::Unknown => no_session(),
-        TrickleError::Full => Problem::busy("the publisher of the stream has too much to do"),
-        TrickleError::TooMany => Problem::new(
+        SayError::Unknown => no_session(),
+        SayError::Full => Problem::busy("the publisher of the stream has too much to do"),
+        SayError::TooMany => Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too many candidates",
             "a handful is enough",

@@ -11,18 +11,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{
-    Capabilities, Connection, Incoming, Offerer, OpenError, Options, Outgoing, Signaller,
-    SignallerError,
+    Capabilities, Connection, Incoming, OpenError, Options, Outgoing, Signaller, SignallerError,
 };
 use crate::access::{check_exposure, is_loopback};
 use crate::address::{IceServer, SignallingUri, check_stream_name, encode_part};
-use crate::server::{Publication, Server, Settings};
+use crate::server::{Publication, Publisher, Server, Settings, WHEP_CHANNEL};
 
-pub(super) const CAPABILITIES: Capabilities = Capabilities {
-    offerer: Offerer::Them,
-    trickle_in: true,
-    trickle_out: false,
-};
+/// Of peers that come by WHEP, as most do; others say theirs when they join.
+pub(super) const CAPABILITIES: Capabilities = WHEP_CHANNEL;
 
 /// Where it listens if the URI does not say.
 const DEFAULT_PORT: u16 = 8080;
@@ -90,10 +86,13 @@ impl Signaller for Listen {
             None => self.publish().await?,
         };
         let (outgoing, outgoing_out) = mpsc::channel(QUEUE);
-        self.carrier = self
-            .place
-            .as_ref()
-            .map(|place| tokio::spawn(carry(place.publication.hub(), outgoing_out)));
+        self.carrier = self.place.as_ref().map(|place| {
+            tokio::spawn(carry(
+                place.publication.hub(),
+                self.stream.clone(),
+                outgoing_out,
+            ))
+        });
         Ok(Connection {
             address: self.address(),
             incoming,
@@ -132,8 +131,9 @@ impl Listen {
         )
         .map_err(|error| SignallerError::Permanent(error.0))?;
         let server = Server::open(bind, settings).await?;
-        let published = server.hub().publish(&self.stream, &self.ice_servers);
-        let (publication, incoming) = published.ok_or_else(|| {
+        let hub = server.hub();
+        let published = hub.publish(&self.stream, &self.ice_servers, Publisher::Local);
+        let (publication, incoming) = published.map_err(|_| {
             SignallerError::Permanent(format!(
                 "there is a stream \"{}\" on {address} already; give this one another name \
                  (listen://{address}/OTHER), or give its element one",
@@ -181,9 +181,13 @@ impl Listen {
 }
 
 /// Hands notes to the peers until the connection's owner is gone.
-async fn carry(hub: Arc<crate::server::Hub>, mut outgoing: mpsc::Receiver<Outgoing>) {
+async fn carry(
+    hub: Arc<crate::server::Hub>,
+    stream: String,
+    mut outgoing: mpsc::Receiver<Outgoing>,
+) {
     while let Some(note) = outgoing.recv().await {
-        hub.handle(note);
+        hub.handle(&stream, note);
     }
 }
 

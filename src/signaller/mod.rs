@@ -6,6 +6,7 @@
 //! backoff when it is lost; media sessions outlive that.
 
 pub(crate) mod dial;
+pub(crate) mod envelope;
 #[cfg(test)]
 pub(crate) mod fake;
 mod gstwebrtc;

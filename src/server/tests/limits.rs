@@ -22,7 +22,10 @@ impl Strict {
         let server = Server::open("127.0.0.1:0".parse().unwrap(), settings)
             .await
             .unwrap();
-        let (publication, incoming) = server.hub().publish("cam", &[]).unwrap();
+        let (publication, incoming) = server
+            .hub()
+            .publish("cam", &[], crate::server::Publisher::Local)
+            .unwrap();
         Self {
             server,
             incoming,
@@ -44,7 +47,7 @@ impl Strict {
         let message = Message::Answer { sdp: "v=0".into() };
         self.publication
             .hub()
-            .handle(Outgoing::Message { peer, message });
+            .handle("cam", Outgoing::Message { peer, message });
         reply.await.unwrap()
     }
 }
@@ -269,10 +272,14 @@ async fn a_publisher_that_does_not_read_holds_up_nobody_else() {
         ..Limits::default()
     };
     let mut strict = Strict::new(limits).await;
-    let (_stuck, mut unread) = strict.server.hub().publish("stuck", &[]).unwrap();
+    let (_stuck, mut unread) = strict
+        .server
+        .hub()
+        .publish("stuck", &[], crate::server::Publisher::Local)
+        .unwrap();
     let (hub, mut waiting) = (strict.server.hub().clone(), Vec::new());
     let full = loop {
-        match hub.join("stuck", Default::default(), OFFER.into()) {
+        match hub.ask("stuck", Default::default(), OFFER.into()) {
             Ok(one) => waiting.push(one),
             Err(error) => break error,
         }

@@ -1,0 +1,387 @@
+//! Which streams there are, who publishes them, and who watches.
+//!
+//! | module | it is |
+//! |---|---|
+//! | [`publication`] | a publisher's hold on its stream |
+//! | [`waiting`] | a WHEP viewer, which asks by HTTP |
+//! | [`seat`] | a viewer that stays connected |
+//!
+//! One lock guards it all. It is held for a few look-ups at a time, never
+//! across a wait, and nothing under it waits: queues are tried. So a publisher
+//! that does not read its queue hurts its own stream alone, and a viewer that
+//! does not read hurts itself.
+
+mod publication;
+mod seat;
+mod waiting;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::HeaderValue;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
+
+use super::rules::Current;
+use crate::access::{Buckets, Limits, Rate, client_of};
+use crate::address::IceServer;
+use crate::message::{Message, PeerId};
+use crate::signaller::{Incoming, Outgoing, PeerInfo};
+
+pub(crate) use publication::{Publication, PublishError, Publisher};
+pub(crate) use seat::{Note, Seat, Voice};
+pub(crate) use waiting::{Reply, Waiting};
+
+/// How many notes wait for a publisher, farewells apart.
+const QUEUE: usize = 256;
+
+/// How many WHEP viewers of a stream may wait for their answer; each holds an
+/// offer.
+const WAITING: usize = 256;
+
+/// What became of a session whose stream is gone.
+const STREAM_ENDED: &str = "the stream has ended";
+
+/// All streams and sessions of a server.
+pub(crate) struct Hub {
+    rules: Arc<Current>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    streams: BTreeMap<String, Stream>,
+    sessions: HashMap<PeerId, Session>,
+    /// WHEP's resources, by the names in their URLs, which are secret.
+    resources: HashMap<String, PeerId>,
+    /// Counts publications, to tell a stream from a later one of its name.
+    published: u64,
+    /// How often each client joins.
+    joins: Buckets<IpAddr>,
+}
+
+struct Stream {
+    publication: u64,
+    incoming: mpsc::Sender<Incoming>,
+    ice_servers: Arc<[IceServer]>,
+    /// The same as `Link` headers.
+    links: Arc<[HeaderValue]>,
+    /// Whose it is, if it comes from elsewhere.
+    client: Option<IpAddr>,
+    /// Has its publisher been lost, and may it come back?
+    away: bool,
+    /// Dropped with the stream, which its publication notices.
+    _gone: oneshot::Sender<()>,
+}
+
+struct Session {
+    stream: String,
+    client: IpAddr,
+    /// Has an answer passed?
+    live: bool,
+    /// A place in the publisher's queue, taken in advance, so that it always
+    /// learns that the peer has left. `None` when the publisher was gone.
+    farewell: Option<mpsc::OwnedPermit<Incoming>>,
+    far: Far,
+}
+
+/// How the peer of a session is reached.
+enum Far {
+    /// By the response to its request.
+    Whep(waiting::Far),
+    /// By a connection that stays.
+    Seat(seat::Far),
+}
+
+/// Why nobody can join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JoinError {
+    /// There is no such stream.
+    Unknown,
+    /// There is, but its publisher is not connected.
+    NotLive,
+    /// Its queue is full, or it has as many sessions as it can have.
+    Full,
+    /// This client has as many sessions as it may have.
+    TooMany,
+    /// This client joins too often; how long it should wait.
+    TooOften(Duration),
+    /// The system gives no random numbers.
+    NoRandom,
+}
+
+/// Why a note to a publisher is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SayError {
+    /// There is no such session.
+    Unknown,
+    /// The publisher's queue is full.
+    Full,
+    /// The session has sent as many as it may.
+    TooMany,
+}
+
+impl Hub {
+    pub(crate) fn new(rules: Arc<Current>) -> Arc<Self> {
+        Arc::new(Self {
+            rules,
+            state: Mutex::default(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All streams and how many watch each.
+    pub(crate) fn list(&self) -> Vec<(String, usize)> {
+        let state = self.state();
+        let mut viewers: HashMap<&str, usize> = HashMap::new();
+        for session in state.sessions.values().filter(|session| session.live) {
+            *viewers.entry(&session.stream).or_default() += 1;
+        }
+        let count = |name: &String| viewers.get(name.as_str()).copied().unwrap_or_default();
+        let names = state.streams.keys();
+        names.map(|name| (name.clone(), count(name))).collect()
+    }
+
+    /// The `Link` headers of a stream, if there is one.
+    pub(crate) fn links(&self, stream: &str) -> Option<Arc<[HeaderValue]>> {
+        let state = self.state();
+        state.streams.get(stream).map(|it| it.links.clone())
+    }
+
+    /// The ICE servers for peers of a stream, if there is one.
+    pub(crate) fn ice_servers(&self, stream: &str) -> Option<Arc<[IceServer]>> {
+        let state = self.state();
+        state.streams.get(stream).map(|it| it.ice_servers.clone())
+    }
+
+    /// A session's peer leaves. `false` if there is no such session.
+    pub(crate) fn leave(&self, peer: &PeerId, reason: &str) -> bool {
+        let removed = self.state().remove(peer);
+        removed.map(|it| it.say_farewell(peer, reason)).is_some()
+    }
+
+    /// Carries out what the publisher of `stream` says. What it says of peers
+    /// that are not its own, or no longer there, is dropped.
+    pub(crate) fn handle(&self, stream: &str, note: Outgoing) {
+        let mut state = self.state();
+        let (Outgoing::Message { peer, .. }
+        | Outgoing::Refuse { peer, .. }
+        | Outgoing::End { peer, .. }) = &note;
+        let Some(session) = state.sessions.get_mut(peer) else {
+            return;
+        };
+        if session.stream != stream {
+            return;
+        }
+        let (peer, note) = match note {
+            Outgoing::Message {
+                peer,
+                message: Message::Bye { reason },
+            }
+            | Outgoing::End { peer, reason } => (peer, Note::Ended(reason)),
+            Outgoing::Refuse { peer, refusal } => (peer, Note::Refused(refusal)),
+            Outgoing::Message { peer, message } => {
+                session.live |= matches!(message, Message::Answer { .. });
+                if session.far.tell(Note::Message(message)).is_err() {
+                    // A slow one is dropped and never waited for.
+                    let slow = state.remove(&peer);
+                    drop(state);
+                    if let Some(slow) = slow {
+                        slow.drop_slow(&peer);
+                    }
+                }
+                return;
+            }
+        };
+        let over = state.remove(&peer);
+        drop(state);
+        if let Some(mut session) = over {
+            // One that does not read need not be told either.
+            let _ = session.far.tell(note);
+        }
+    }
+
+    /// Adds a session, and tells its publisher.
+    fn join(
+        &self,
+        stream: &str,
+        peer: &PeerId,
+        info: PeerInfo,
+        offer: Option<String>,
+        far: Far,
+    ) -> Result<(), JoinError> {
+        let client = info.address.map_or(IpAddr::from([0; 4]), client_of);
+        let limits = self.rules.get().limits;
+        let mut state = self.state();
+        let state = &mut *state;
+        if !state.streams.contains_key(stream) {
+            return Err(JoinError::Unknown);
+        }
+        state.check_room(stream, client, &limits)?;
+        state.check_rate(client, &limits)?;
+        let open = state.streams.get(stream).ok_or(JoinError::Unknown)?;
+        let incoming = open.incoming.clone();
+        let farewell = incoming.try_reserve_owned().map_err(|it| refused(&it))?;
+        let notes = 1 + usize::from(offer.is_some());
+        let places = open.incoming.try_reserve_many(notes);
+        let mut places = places.map_err(|it| refused(&it))?;
+        let joined = Incoming::Joined {
+            peer: peer.clone(),
+            info,
+        };
+        let offer = offer.map(|sdp| Incoming::Message {
+            peer: peer.clone(),
+            message: Message::Offer { sdp },
+        });
+        let notes = [joined].into_iter().chain(offer);
+        for (place, note) in places.by_ref().zip(notes) {
+            place.send(note);
+        }
+        if let Far::Whep(whep) = &far {
+            state.resources.insert(whep.id.clone(), peer.clone());
+        }
+        let session = Session {
+            stream: stream.to_owned(),
+            client,
+            live: false,
+            farewell: Some(farewell),
+            far,
+        };
+        state.sessions.insert(peer.clone(), session);
+        Ok(())
+    }
+
+    /// Passes on what the peer of a session has to say: all of it, or nothing.
+    fn say(&self, peer: &PeerId, messages: Vec<Message>) -> Result<(), SayError> {
+        let mut state = self.state();
+        let State {
+            sessions, streams, ..
+        } = &mut *state;
+        let session = sessions.get_mut(peer).ok_or(SayError::Unknown)?;
+        let stream = streams.get(&session.stream).ok_or(SayError::Unknown)?;
+        if let Far::Whep(whep) = &session.far {
+            whep.check_candidates(messages.len())?;
+        }
+        let places = stream
+            .incoming
+            .try_reserve_many(messages.len())
+            .map_err(|_| SayError::Full)?;
+        if let Far::Whep(whep) = &mut session.far {
+            whep.count_candidates(messages.len());
+        }
+        for (place, message) in places.zip(messages) {
+            session.live |= matches!(message, Message::Answer { .. });
+            place.send(Incoming::Message {
+                peer: peer.clone(),
+                message,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn check_room(&self, stream: &str, client: IpAddr, limits: &Limits) -> Result<(), JoinError> {
+        let (mut own, mut all, mut waiting) = (0, 0, 0);
+        for session in self.sessions.values() {
+            own += usize::from(session.client == client);
+            if session.stream == stream {
+                all += 1;
+                waiting += usize::from(!session.live && matches!(session.far, Far::Whep(_)));
+            }
+        }
+        if own >= limits.sessions_per_address {
+            return Err(JoinError::TooMany);
+        }
+        if waiting >= WAITING || all >= limits.viewers_per_stream {
+            return Err(JoinError::Full);
+        }
+        Ok(())
+    }
+
+    fn check_rate(&mut self, client: IpAddr, limits: &Limits) -> Result<(), JoinError> {
+        let rate = Rate {
+            burst: limits.join_burst,
+            per_second: limits.joins_per_second,
+        };
+        self.joins
+            .take(client, rate, Instant::now())
+            .map_err(JoinError::TooOften)
+    }
+
+    fn remove(&mut self, peer: &PeerId) -> Option<Session> {
+        let session = self.sessions.remove(peer)?;
+        if let Far::Whep(whep) = &session.far {
+            self.resources.remove(&whep.id);
+        }
+        Some(session)
+    }
+
+    /// Takes a stream off, with all its sessions, which are to be dropped when
+    /// the lock is free again.
+    fn take_off(&mut self, name: &str) -> Vec<Session> {
+        self.streams.remove(name);
+        let of_it =
+            |(peer, session): (&PeerId, &Session)| (session.stream == name).then(|| peer.clone());
+        let peers: Vec<_> = self.sessions.iter().filter_map(of_it).collect();
+        peers.iter().filter_map(|peer| self.remove(peer)).collect()
+    }
+}
+
+impl Session {
+    fn say_farewell(self, peer: &PeerId, reason: &str) {
+        if let Some(farewell) = self.farewell {
+            farewell.send(Incoming::Left {
+                peer: peer.clone(),
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    fn drop_slow(mut self, peer: &PeerId) {
+        if let Far::Seat(seat) = &mut self.far {
+            seat.cut_off();
+        }
+        self.say_farewell(peer, "slow: it did not read what it was sent");
+    }
+}
+
+impl Far {
+    /// Hands over a note. Fails if the peer does not take it.
+    fn tell(&mut self, note: Note) -> Result<(), seat::Slow> {
+        match self {
+            Self::Whep(whep) => {
+                whep.tell(note);
+                Ok(())
+            }
+            Self::Seat(seat) => seat.tell(note),
+        }
+    }
+}
+
+fn refused<T>(error: &TrySendError<T>) -> JoinError {
+    match error {
+        TrySendError::Full(_) => JoinError::Full,
+        TrySendError::Closed(_) => JoinError::NotLive,
+    }
+}
+
+/// A name for a peer. Random, so that it means nobody else after a restart,
+/// when the publisher still has the sessions of before.
+fn peer_name(protocol: &str) -> Result<PeerId, JoinError> {
+    Ok(PeerId::new(format!("{protocol}-{}", random_name::<8>()?)))
+}
+
+/// `BYTES` random bytes as text that can stand in a URL.
+fn random_name<const BYTES: usize>() -> Result<String, JoinError> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(|_| JoinError::NoRandom)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}

@@ -1,0 +1,182 @@
+//! A publisher's hold on its stream.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Far, Hub, Note, QUEUE, STREAM_ENDED, Session, Stream};
+use crate::access::client_of;
+use crate::address::IceServer;
+use crate::message::PeerId;
+use crate::signaller::Incoming;
+
+/// Where a publisher is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Publisher {
+    /// In this process.
+    Local,
+    /// At this address; it must be let in before.
+    Remote(IpAddr),
+}
+
+/// Why nobody can publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PublishError {
+    /// Another publisher has the stream.
+    Taken,
+    /// The server has as many streams as it may have, or this client has.
+    TooMany,
+}
+
+/// A stream's place in the hub; dropping it takes the stream off.
+pub(crate) struct Publication {
+    hub: Arc<Hub>,
+    name: String,
+    number: u64,
+    gone: oneshot::Receiver<()>,
+}
+
+impl Hub {
+    /// Adds a stream. One whose publisher was lost makes way.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        name: &str,
+        ice_servers: &[IceServer],
+        publisher: Publisher,
+    ) -> Result<(Publication, mpsc::Receiver<Incoming>), PublishError> {
+        let links = ice_servers
+            .iter()
+            .filter_map(|server| HeaderValue::from_str(&server.to_link_header()).ok())
+            .collect();
+        let (incoming, receiver) = self.queue();
+        let (gone_in, gone) = oneshot::channel();
+        let client = match publisher {
+            Publisher::Local => None,
+            Publisher::Remote(address) => Some(client_of(address)),
+        };
+        let limits = self.rules.get().limits;
+        let mut state = self.state();
+        if state.streams.get(name).is_some_and(|stream| !stream.away) {
+            return Err(PublishError::Taken);
+        }
+        if let Some(client) = client {
+            let remote = state.streams.values().filter_map(|it| it.client);
+            let own = remote.clone().filter(|it| *it == client).count();
+            if remote.count() >= limits.streams || own >= limits.sessions_per_address {
+                return Err(PublishError::TooMany);
+            }
+        }
+        let displaced = state.take_off(name);
+        state.published += 1;
+        let number = state.published;
+        let stream = Stream {
+            publication: number,
+            incoming,
+            ice_servers: ice_servers.into(),
+            links,
+            client,
+            away: false,
+            _gone: gone_in,
+        };
+        state.streams.insert(name.to_owned(), stream);
+        drop(state);
+        end(displaced);
+        let publication = Publication {
+            hub: self.clone(),
+            name: name.to_owned(),
+            number,
+            gone,
+        };
+        Ok((publication, receiver))
+    }
+
+    fn queue(&self) -> (mpsc::Sender<Incoming>, mpsc::Receiver<Incoming>) {
+        mpsc::channel(QUEUE + self.rules.get().limits.viewers_per_stream)
+    }
+}
+
+impl Publication {
+    /// A new queue in place of one that was lost. The sessions stay.
+    pub(crate) fn renew(&self) -> mpsc::Receiver<Incoming> {
+        let (incoming, receiver) = self.hub.queue();
+        let mut state = self.hub.state();
+        for session in state
+            .sessions
+            .values_mut()
+            .filter(|session| session.stream == self.name)
+        {
+            session.farewell = incoming.clone().try_reserve_owned().ok();
+        }
+        if let Some(stream) = state.streams.get_mut(&self.name) {
+            stream.incoming = incoming;
+        }
+        receiver
+    }
+
+    /// Says whether the publisher has been lost and may come back. Until then
+    /// what it is told waits in its queue; and another one may take its place.
+    pub(crate) fn set_away(&self, away: bool) {
+        let mut state = self.hub.state();
+        let stream = state.streams.get_mut(&self.name);
+        if let Some(stream) = stream.filter(|it| it.publication == self.number) {
+            stream.away = away;
+        }
+    }
+
+    /// Waits until another publisher has taken its place.
+    pub(crate) async fn displaced(&mut self) {
+        let _ = (&mut self.gone).await;
+    }
+
+    /// The peers that are here.
+    pub(crate) fn peers(&self) -> Vec<PeerId> {
+        let state = self.hub.state();
+        let of_it = state
+            .sessions
+            .iter()
+            .filter(|(_, it)| it.stream == self.name);
+        of_it.map(|(peer, _)| peer.clone()).collect()
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Is it the only stream of the server?
+    pub(crate) fn is_alone(&self) -> bool {
+        self.hub.state().streams.len() == 1
+    }
+
+    /// Where its publisher's notes go.
+    pub(crate) fn hub(&self) -> Arc<Hub> {
+        self.hub.clone()
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        let mut state = self.hub.state();
+        let there = state.streams.get(&self.name);
+        if there.is_none_or(|stream| stream.publication != self.number) {
+            return;
+        }
+        let ended = state.take_off(&self.name);
+        drop(state);
+        end(ended);
+    }
+}
+
+/// Tells the peers of a stream that is gone.
+fn end(sessions: Vec<Session>) {
+    for mut session in sessions {
+        let note = Note::Ended(STREAM_ENDED.to_owned());
+        if session.far.tell(note).is_err()
+            && let Far::Seat(seat) = &mut session.far
+        {
+            seat.cut_off();
+        }
+    }
+}

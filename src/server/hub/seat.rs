@@ -1,0 +1,115 @@
+//! A viewer that stays connected.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Hub, JoinError, SayError, peer_name};
+use crate::message::{Message, PeerId};
+use crate::signaller::{PeerInfo, Refusal};
+
+/// How many notes wait for a viewer. A publisher's description and all its
+/// candidates fit, twice.
+const QUEUE: usize = 128;
+
+/// What a peer is told.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Note {
+    /// Its publisher has a note for it.
+    Message(Message),
+    /// It is turned away; nothing follows.
+    Refused(Refusal),
+    /// Its session is over; nothing follows.
+    Ended(String),
+}
+
+/// A peer that does not read.
+#[derive(Debug)]
+pub(super) struct Slow;
+
+/// The hub's side of a [`Seat`].
+pub(super) struct Far {
+    notes: mpsc::Sender<Note>,
+    cut_off: Option<oneshot::Sender<()>>,
+}
+
+impl Far {
+    pub(super) fn tell(&mut self, note: Note) -> Result<(), Slow> {
+        match self.notes.try_send(note) {
+            // One that is gone says so itself.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Slow),
+        }
+    }
+
+    pub(super) fn cut_off(&mut self) {
+        if let Some(cut_off) = self.cut_off.take() {
+            let _ = cut_off.send(());
+        }
+    }
+}
+
+/// A viewer's place. Dropped, it leaves; see [`Voice::leave`].
+pub(crate) struct Seat {
+    /// Where it speaks.
+    pub(crate) voice: Voice,
+    /// Which stream it watches.
+    pub(crate) stream: String,
+    /// What it is told. Ends with the session.
+    pub(crate) notes: mpsc::Receiver<Note>,
+    /// Fires when the peer reads too slowly; its session is over then.
+    pub(crate) slow: oneshot::Receiver<()>,
+}
+
+/// What a viewer says goes through this. Dropped, it leaves.
+pub(crate) struct Voice {
+    hub: Arc<Hub>,
+    /// What its publisher calls it.
+    pub(crate) peer: PeerId,
+}
+
+impl Hub {
+    /// A viewer sits down; its publisher is told. Its name begins with its protocol.
+    pub(crate) fn sit_down(
+        self: &Arc<Self>,
+        stream: &str,
+        info: PeerInfo,
+    ) -> Result<Seat, JoinError> {
+        let peer = peer_name(&info.protocol)?;
+        let (notes_in, notes) = mpsc::channel(QUEUE);
+        let (cut_off, slow) = oneshot::channel();
+        let far = Far {
+            notes: notes_in,
+            cut_off: Some(cut_off),
+        };
+        self.join(stream, &peer, info, None, super::Far::Seat(far))?;
+        let voice = Voice {
+            hub: self.clone(),
+            peer,
+        };
+        Ok(Seat {
+            voice,
+            stream: stream.to_owned(),
+            notes,
+            slow,
+        })
+    }
+}
+
+impl Voice {
+    /// Passes on what the viewer says.
+    pub(crate) fn say(&self, message: Message) -> Result<(), SayError> {
+        self.hub.say(&self.peer, vec![message])
+    }
+
+    /// Stands up, saying why.
+    pub(crate) fn leave(&self, reason: &str) {
+        self.hub.leave(&self.peer, reason);
+    }
+}
+
+impl Drop for Voice {
+    fn drop(&mut self) {
+        self.hub.leave(&self.peer, "its connection was lost");
+    }
+}

@@ -1,0 +1,162 @@
+//! Who is let in, as what.
+
+use std::net::IpAddr;
+
+use super::failure;
+use super::resume::{Client, Kept};
+use crate::access::{Action, Grant};
+use crate::address::encode_part;
+use crate::message::v1::{self, Code, Failure, Hello, Role, Secret, Welcome};
+use crate::message::{PeerId, VERSION};
+use crate::server::hub::{JoinError, PublishError, Publisher};
+use crate::server::routes::App;
+use crate::server::rules::unix_time;
+use crate::signaller::{PeerInfo, envelope};
+
+/// Who opens a connection, as its request says.
+pub(super) struct Caller {
+    pub(super) address: IpAddr,
+    /// What it calls us.
+    pub(super) host: Option<String>,
+    pub(super) agent: Option<String>,
+}
+
+/// Lets a client in, anew or again.
+pub(super) async fn admit(
+    app: &App,
+    hello: Hello,
+    caller: Caller,
+) -> Result<(Kept, Welcome), Failure> {
+    authorise(app, &hello)?;
+    if hello.role == Role::Publish && !app.remote_publishers {
+        let text = "this server belongs to one program and takes no publishers from elsewhere; \
+                    run `sigmund serve` for that";
+        return Err(failure(Code::Unsupported, text, false));
+    }
+    if let Some(kept) = resumed(app, &hello).await? {
+        let sessions = match &kept.client {
+            Client::Publisher(publication, _) => Some(publication.peers()),
+            Client::Viewer(_) => None,
+        };
+        let mut welcome = welcome(app, &kept, &caller);
+        welcome.sessions = sessions;
+        return Ok((kept, welcome));
+    }
+    let client = match hello.role {
+        Role::View => view(app, hello, &caller)?,
+        Role::Publish => publish(app, &hello.stream, &caller)?,
+    };
+    let kept = app.slots.keep(client).ok_or_else(no_random)?;
+    let welcome = welcome(app, &kept, &caller);
+    Ok((kept, welcome))
+}
+
+fn authorise(app: &App, hello: &Hello) -> Result<Grant, Failure> {
+    let action = match hello.role {
+        Role::View => Action::View,
+        Role::Publish => Action::Publish,
+    };
+    let token = hello.token.as_ref().map(Secret::reveal);
+    let auth = &app.rules().auth;
+    auth.check(token, action, Some(&hello.stream), unix_time())
+        .map_err(|denied| failure(Code::Unauthorized, denied.to_string(), false))
+}
+
+/// What the client had, if it asks for it. A publisher that is too late, or
+/// whose server has begun anew, begins anew, too.
+async fn resumed(app: &App, hello: &Hello) -> Result<Option<Kept>, Failure> {
+    let Some(resume) = &hello.resume else {
+        return Ok(None);
+    };
+    let kept = app.slots.reclaim(resume).await;
+    let kept = kept.filter(|kept| kept.is(hello.role, &hello.stream));
+    if kept.is_none() && hello.role == Role::View {
+        let text =
+            "the session is no longer known here; say hello without `resume` to begin another";
+        return Err(failure(Code::Gone, text, true));
+    }
+    Ok(kept)
+}
+
+fn view(app: &App, hello: Hello, caller: &Caller) -> Result<Client, Failure> {
+    let agent = hello.agent.as_deref().or(caller.agent.as_deref());
+    let info = PeerInfo {
+        protocol: "v1".to_owned(),
+        address: Some(caller.address),
+        agent: agent.map(v1::agent),
+        receives: hello.receives,
+        channel: Some(envelope::CHANNEL),
+    };
+    let seat = app.hub.sit_down(&hello.stream, info);
+    seat.map(Client::Viewer).map_err(|error| match error {
+        JoinError::Unknown => failure(
+            Code::NotFound,
+            "there is no stream of that name (now); GET /streams lists those there are",
+            true,
+        ),
+        JoinError::NotLive => failure(Code::Busy, "the stream is not live now", true),
+        JoinError::Full => failure(
+            Code::Busy,
+            "the publisher of the stream has too much to do",
+            true,
+        ),
+        JoinError::TooMany => failure(
+            Code::TooMany,
+            "your address has too many sessions; end some",
+            true,
+        ),
+        JoinError::TooOften(wait) => failure(
+            Code::TooMany,
+            format!("your address joins too often; wait {wait:.1?}"),
+            true,
+        ),
+        JoinError::NoRandom => no_random(),
+    })
+}
+
+fn publish(app: &App, stream: &str, caller: &Caller) -> Result<Client, Failure> {
+    let publisher = Publisher::Remote(caller.address);
+    let published = app.hub.publish(stream, &[], publisher);
+    let (publication, incoming) = published.map_err(|error| match error {
+        PublishError::Taken => failure(
+            Code::Taken,
+            "another publisher has that stream; choose another name, or wait until it ends",
+            true,
+        ),
+        PublishError::TooMany => failure(
+            Code::TooMany,
+            "there are as many streams as there may be",
+            true,
+        ),
+    })?;
+    Ok(Client::Publisher(publication, incoming))
+}
+
+fn welcome(app: &App, kept: &Kept, caller: &Caller) -> Welcome {
+    let (stream, peer, address) = match &kept.client {
+        Client::Viewer(seat) => (seat.stream.as_str(), seat.voice.peer.clone(), None),
+        Client::Publisher(publication, _) => {
+            let stream = publication.name();
+            let host = caller.host.as_deref();
+            let scheme = if app.rules().policy.tls { "https" } else { "http" };
+            let page = |host| format!("{scheme}://{host}/#stream={}", encode_part(stream));
+            (stream, PeerId::new(v1::PUBLISHER), host.map(page))
+        }
+    };
+    let own = app.hub.ice_servers(stream).unwrap_or_default();
+    let minted = app.rules().ice.for_peer(peer.as_str(), unix_time());
+    let servers = own.iter().chain(&minted);
+    Welcome {
+        version: VERSION.to_owned(),
+        peer,
+        resume: kept.resume.clone(),
+        ice_servers: servers.map(v1::IceServer::from).collect(),
+        address,
+        sessions: None,
+    }
+}
+
+fn no_random() -> Failure {
+    let text = "the system gives no random numbers";
+    failure(Code::Busy, text, true)
+}

@@ -1,0 +1,145 @@
+//! What owners of signallers say, as `sigmund.v1` writes it.
+
+use super::{Capabilities, Incoming, Offerer, Outgoing, PeerInfo, Refusal};
+use crate::message::MAX_REASON;
+use crate::message::v1::{Envelope, Info, Kind};
+
+/// How notes travel over `sigmund.v1` to and from a viewer, seen from its publisher.
+pub(crate) const CHANNEL: Capabilities = Capabilities {
+    offerer: Offerer::Us,
+    trickle_in: true,
+    trickle_out: true,
+};
+
+impl From<Incoming> for Envelope {
+    fn from(note: Incoming) -> Self {
+        match note {
+            Incoming::Joined { peer, info } => Self::Joined {
+                peer,
+                info: info.into(),
+            },
+            Incoming::Message { peer, message } => Self::Note {
+                peer,
+                note: message,
+            },
+            Incoming::Left { peer, reason } => Self::Left {
+                peer,
+                reason: cut(reason),
+            },
+        }
+    }
+}
+
+impl From<Outgoing> for Envelope {
+    fn from(note: Outgoing) -> Self {
+        match note {
+            Outgoing::Message { peer, message } => Self::Note {
+                peer,
+                note: message,
+            },
+            Outgoing::Refuse { peer, refusal } => {
+                let (kind, text) = kind_of(refusal);
+                Self::Refuse { peer, kind, text }
+            }
+            Outgoing::End { peer, reason } => Self::End {
+                peer,
+                reason: cut(reason),
+            },
+        }
+    }
+}
+
+/// What a publisher hears. `None` for what is not for publishers.
+pub(crate) fn to_incoming(envelope: Envelope) -> Option<Incoming> {
+    match envelope {
+        Envelope::Joined { peer, info } => Some(Incoming::Joined {
+            peer,
+            info: info.into(),
+        }),
+        Envelope::Note { peer, note } => Some(Incoming::Message {
+            peer,
+            message: note,
+        }),
+        Envelope::Left { peer, reason } => Some(Incoming::Left { peer, reason }),
+        _ => None,
+    }
+}
+
+/// What a publisher says. `None` for what publishers do not say.
+pub(crate) fn to_outgoing(envelope: Envelope) -> Option<Outgoing> {
+    match envelope {
+        Envelope::Note { peer, note } => Some(Outgoing::Message {
+            peer,
+            message: note,
+        }),
+        Envelope::Refuse { peer, kind, text } => Some(Outgoing::Refuse {
+            peer,
+            refusal: refusal_of(kind, text),
+        }),
+        Envelope::End { peer, reason } => Some(Outgoing::End { peer, reason }),
+        _ => None,
+    }
+}
+
+/// A refusal in two parts, its text cut to what may be sent.
+pub(crate) fn kind_of(refusal: Refusal) -> (Kind, String) {
+    let (kind, text) = match refusal {
+        Refusal::Incompatible(text) => (Kind::Incompatible, text),
+        Refusal::Malformed(text) => (Kind::Malformed, text),
+        Refusal::Busy(text) => (Kind::Busy, text),
+        Refusal::Failed(text) => (Kind::Failed, text),
+    };
+    (kind, cut(text))
+}
+
+/// The inverse of [`kind_of`].
+pub(crate) fn refusal_of(kind: Kind, text: String) -> Refusal {
+    match kind {
+        Kind::Incompatible => Refusal::Incompatible(text),
+        Kind::Malformed => Refusal::Malformed(text),
+        Kind::Busy => Refusal::Busy(text),
+        Kind::Failed => Refusal::Failed(text),
+    }
+}
+
+impl From<PeerInfo> for Info {
+    fn from(info: PeerInfo) -> Self {
+        let channel = info.channel.unwrap_or(CHANNEL);
+        Self {
+            protocol: info.protocol,
+            agent: info.agent,
+            receives: info.receives,
+            offers: channel.offerer == Offerer::Them,
+            trickle: channel.trickle_out,
+        }
+    }
+}
+
+impl From<Info> for PeerInfo {
+    fn from(info: Info) -> Self {
+        let channel = Capabilities {
+            offerer: if info.offers {
+                Offerer::Them
+            } else {
+                Offerer::Us
+            },
+            trickle_in: true,
+            trickle_out: info.trickle,
+        };
+        Self {
+            protocol: info.protocol,
+            agent: info.agent.as_deref().map(crate::message::v1::agent),
+            receives: info.receives,
+            channel: Some(channel),
+            ..Self::default()
+        }
+    }
+}
+
+/// To what a receiver takes.
+pub(crate) fn cut(mut text: String) -> String {
+    if text.len() > MAX_REASON {
+        text.truncate(text.floor_char_boundary(MAX_REASON));
+    }
+    text
+}
