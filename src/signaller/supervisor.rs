@@ -1,5 +1,6 @@
 //! Runs one signaller for its owner: connects, reconnects, closes.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,8 +15,18 @@ const EVENTS: usize = 256;
 /// The first wait after a loss.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
+/// The longest wait at first: who was lost with a server is back within two
+/// seconds of its return.
+const EAGER_WAIT: Duration = Duration::from_millis(1500);
+
+/// How many attempts are eager: four to five minutes of them.
+const EAGER: u32 = 200;
+
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How many notes wait for the channel while it is down.
+const BACKLOG: usize = 1024;
 
 /// A connection that lived this long counts as good: the next wait is short.
 const GOOD_LIFE: Duration = Duration::from_secs(10);
@@ -54,6 +65,8 @@ pub struct Supervisor {
     pub events: mpsc::Receiver<Event>,
     /// Where notes leave; `None` while the channel is down.
     outgoing: watch::Receiver<Option<mpsc::Sender<Outgoing>>>,
+    /// Notes that wait for the channel. Never held across a wait.
+    backlog: Arc<Mutex<Vec<Outgoing>>>,
     /// Tells the task that the queue of the present connection is full.
     overflow: mpsc::Sender<()>,
     stop: oneshot::Sender<()>,
@@ -75,30 +88,40 @@ impl Supervisor {
     pub fn spawn(signaller: Box<dyn Signaller>) -> Self {
         let (events_in, events) = mpsc::channel(EVENTS);
         let (outgoing_in, outgoing) = watch::channel(None);
+        let backlog = Arc::<Mutex<Vec<_>>>::default();
         let (overflow, overflowed) = mpsc::channel(1);
         let (stop, stopped) = oneshot::channel();
         let worker = Worker {
             signaller,
             events: events_in,
             outgoing: outgoing_in,
+            backlog: backlog.clone(),
             overflowed,
         };
         let task = Aborting(tokio::spawn(worker.run(stopped)));
         Self {
             events,
             outgoing,
+            backlog,
             overflow,
             stop,
             task,
         }
     }
 
-    /// Queues a note. Never waits: while the channel is down, or its queue is
-    /// full, the note is dropped and `false` returned. A full queue means that
-    /// the far side does not read; the channel is then replaced.
+    /// Queues a note. Never waits. While the channel is down notes are kept, up
+    /// to 1024 of them, as peers may outlive it. When there is no room the note
+    /// is dropped and `false` returned. A full queue means that the far side does
+    /// not read; the channel is then replaced.
     pub fn send(&self, note: Outgoing) -> bool {
+        // Held while the channel is looked up, so that notes keep their order.
+        let mut backlog = lock(&self.backlog);
         let sent = match &*self.outgoing.borrow() {
             Some(outgoing) => outgoing.try_send(note),
+            None if backlog.len() < BACKLOG => {
+                backlog.push(note);
+                return true;
+            }
             None => return false,
         };
         if let Err(mpsc::error::TrySendError::Full(_)) = sent {
@@ -122,6 +145,7 @@ struct Worker {
     signaller: Box<dyn Signaller>,
     events: mpsc::Sender<Event>,
     outgoing: watch::Sender<Option<mpsc::Sender<Outgoing>>>,
+    backlog: Arc<Mutex<Vec<Outgoing>>>,
     overflowed: mpsc::Receiver<()>,
 }
 
@@ -170,7 +194,7 @@ impl Worker {
         } = connection;
         // A wish that was meant for the connection before.
         while self.overflowed.try_recv().is_ok() {}
-        self.outgoing.send_replace(Some(outgoing));
+        self.open(outgoing);
         self.tell(Event::Up { address }).await;
         let reason = loop {
             tokio::select! {
@@ -190,18 +214,34 @@ impl Worker {
         lost.ok().flatten().unwrap_or_else(unknown)
     }
 
+    /// Lets notes flow again, those that have waited first.
+    fn open(&self, outgoing: mpsc::Sender<Outgoing>) {
+        let mut backlog = lock(&self.backlog);
+        for note in backlog.drain(..) {
+            // A queue that is that short takes what it can.
+            let _ = outgoing.try_send(note);
+        }
+        self.outgoing.send_replace(Some(outgoing));
+    }
+
     /// An owner that has dropped its receiver is not told any more.
     async fn tell(&mut self, event: Event) {
         let _ = self.events.send(event).await;
     }
 }
 
+fn lock(backlog: &Mutex<Vec<Outgoing>>) -> MutexGuard<'_, Vec<Outgoing>> {
+    backlog.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// How long to wait before attempt number `attempt`, counted from 0, without
-/// jitter: doubled each time, bounded.
+/// jitter: doubled each time, bounded closely for some minutes and then less so.
 pub fn backoff(attempt: u32) -> Duration {
-    FIRST_WAIT
-        .saturating_mul(2_u32.saturating_pow(attempt))
-        .min(LONGEST_WAIT)
+    let doubled = |wait: Duration, times| wait.saturating_mul(2_u32.saturating_pow(times));
+    match attempt.checked_sub(EAGER) {
+        None => doubled(FIRST_WAIT, attempt).min(EAGER_WAIT),
+        Some(late) => doubled(EAGER_WAIT, late).min(LONGEST_WAIT),
+    }
 }
 
 /// Between half of `nominal` and all of it, as `random` says, so that clients

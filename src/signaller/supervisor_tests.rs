@@ -119,10 +119,17 @@ async fn it_connects_carries_and_reconnects() {
     );
     drop(first);
     down(&mut supervisor).await;
-    assert!(!supervisor.send(note()), "there is no channel");
+    let numbered = |number: usize| Outgoing::End {
+        peer: PeerId::new("p"),
+        reason: number.to_string(),
+    };
+    assert!(supervisor.send(numbered(0)), "it waits for the channel");
+    assert!(supervisor.send(numbered(1)));
     assert_eq!(supervisor.events.recv().await, UP);
-    assert!(supervisor.send(note()));
-    assert_eq!(second.outgoing.recv().await, Some(note()));
+    assert!(supervisor.send(numbered(2)));
+    for number in 0..3 {
+        assert_eq!(second.outgoing.recv().await, Some(numbered(number)));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,6 +175,26 @@ async fn a_channel_that_flaps_is_not_hammered() {
         script.attempts.lock().unwrap().clear();
     }
     assert!(last >= backoff(5) / 2, "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_the_channel_is_bounded() {
+    let script = Script::default();
+    script.add_failure(SignallerError::Transient("refused".into()));
+    let mut supervisor = script.spawn();
+    down(&mut supervisor).await;
+    let taken = (0..10_000).filter(|_| supervisor.send(note())).count();
+    assert_eq!(taken, BACKLOG);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_returns_within_minutes_is_found_within_two_seconds() {
+    let eager: Duration = (0..EAGER).map(backoff).sum();
+    assert!(
+        eager / 2 >= Duration::from_secs(120),
+        "with the greatest jitter"
+    );
+    assert!((0..EAGER).all(|attempt| backoff(attempt) < Duration::from_secs(2)));
 }
 
 #[tokio::test(start_paused = true)]
