@@ -243,6 +243,13 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Before its tasks learn that it stops, which they do next.
+        self.hub.shut();
+    }
+}
+
 /// Binds, so that no task has to wait before the server is in the table.
 fn bind(address: SocketAddr) -> Result<TcpListener, SignallerError> {
     let bound = std::net::TcpListener::bind(address).and_then(|listener| {

@@ -16,6 +16,7 @@ pub mod memory;
 mod registry;
 pub(crate) mod socket;
 pub mod supervisor;
+mod v1;
 mod whip;
 
 use std::net::IpAddr;
@@ -75,6 +76,8 @@ pub struct Options {
     /// PEM file of certificates that are trusted besides the system's roots,
     /// when we dial a server by TLS.
     pub tls_ca: Option<std::path::PathBuf>,
+    /// What the owner can decode, where it receives; said before any offer.
+    pub receives: Option<crate::sdp::Receives>,
     /// Handed to peers that ask for them (`Link: …; rel="ice-server"`).
     pub ice_servers: Vec<IceServer>,
     /// Names that our server goes by, besides `localhost` and IP addresses.
@@ -93,6 +96,7 @@ impl Options {
             allow_anonymous: false,
             tls: None,
             tls_ca: None,
+            receives: None,
             ice_servers: Vec::new(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),

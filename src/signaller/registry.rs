@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Capabilities, Options, Signaller, gstwebrtc, janus, listen, memory, whip};
+use super::{Capabilities, Options, Signaller, gstwebrtc, janus, listen, memory, v1, whip};
 use crate::address::SignallingUri;
 
 type Factory =
@@ -57,6 +57,14 @@ impl Registry {
             ("gstwebrtc+wss", None),
         ] {
             registry.insert(scheme, gstwebrtc::CAPABILITIES, example, gstwebrtc::open);
+        }
+        for (scheme, example) in [
+            ("sigmund+wss", Some("sigmund+wss://HOST/STREAM")),
+            ("sigmund+ws", None),
+            ("wss", None),
+            ("ws", None),
+        ] {
+            registry.insert(scheme, v1::CAPABILITIES, example, v1::open);
         }
         let example = Some("janus+ws://HOST/ROOM");
         registry.insert("janus+ws", janus::CAPABILITIES, example, janus::open);

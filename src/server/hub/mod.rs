@@ -62,6 +62,8 @@ struct State {
     published: u64,
     /// How often each client joins.
     joins: Buckets<IpAddr>,
+    /// Does the server stop?
+    shut: bool,
 }
 
 struct Stream {
@@ -137,6 +139,12 @@ impl Hub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The server stops. From now on nobody is told that somebody has left, or
+    /// that a stream has ended: their media goes on, and they come back.
+    pub(crate) fn shut(&self) {
+        self.state().shut = true;
+    }
+
     /// All streams and how many watch each.
     pub(crate) fn list(&self) -> Vec<(String, usize)> {
         let state = self.state();
@@ -163,8 +171,16 @@ impl Hub {
 
     /// A session's peer leaves. `false` if there is no such session.
     pub(crate) fn leave(&self, peer: &PeerId, reason: &str) -> bool {
-        let removed = self.state().remove(peer);
-        removed.map(|it| it.say_farewell(peer, reason)).is_some()
+        let mut state = self.state();
+        let Some(session) = state.remove(peer) else {
+            return false;
+        };
+        let shut = state.shut;
+        drop(state);
+        if !shut {
+            session.say_farewell(peer, reason);
+        }
+        true
     }
 
     /// Carries out what the publisher of `stream` says. What it says of peers

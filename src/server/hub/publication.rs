@@ -164,8 +164,11 @@ impl Drop for Publication {
             return;
         }
         let ended = state.take_off(&self.name);
+        let shut = state.shut;
         drop(state);
-        end(ended);
+        if !shut {
+            end(ended);
+        }
     }
 }
 

@@ -94,10 +94,11 @@ pub(super) async fn run(
         }
     };
     tokio::select! {
+        // Who has a last note to get gets it before the server stops.
         biased;
-        _ = stop.changed() => Ending::Failed(stopping()),
-        Some(request) = requests.recv() => Ending::Claimed(request),
         ending = work => ending,
+        Some(request) = requests.recv() => Ending::Claimed(request),
+        _ = stop.changed() => Ending::Failed(stopping()),
     }
 }
 

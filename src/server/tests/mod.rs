@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod limits;
+mod socket;
 mod tls;
 mod whep;
 mod who;

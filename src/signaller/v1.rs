@@ -1,0 +1,465 @@
+//! `sigmund+ws(s)://HOST[:PORT]/STREAM` (short `ws(s)://`): a client of
+//! `sigmund serve`, by the protocol `sigmund.v1`.
+//!
+//! A connection that is lost is resumed: peers and notes that were on their way
+//! are kept on both sides. A server that has forgotten us (it was restarted, or
+//! we were away too long) gets our stream anew. Media that flows goes on: a
+//! viewer joins anew only when its owner has ended the session of before.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use url::Url;
+
+use super::dial::{self, Tls, quote};
+use super::envelope::{CHANNEL, refusal_of, to_incoming};
+use super::socket::Socket;
+use super::{
+    Capabilities, Connection, Incoming, Offerer, OpenError, Options, Outgoing, PeerInfo, Role,
+    Signaller, SignallerError,
+};
+use crate::access::Token;
+use crate::address::{SignallingUri, check_stream_name};
+use crate::message::v1::{self, Code, Envelope, Failure, Hello, PUBLISHER, Secret, Welcome};
+use crate::message::{Message, PeerId, VERSION};
+use crate::sdp::Receives;
+
+/// Of a publisher, whose peers say theirs when they join.
+pub(super) const CAPABILITIES: Capabilities = CHANNEL;
+
+/// How we name ourselves.
+const AGENT: &str = concat!("sigmund/", env!("CARGO_PKG_VERSION"));
+
+/// How many notes wait in each queue.
+const QUEUE: usize = 4096;
+
+/// How long the server may take to answer a hello.
+const WELCOME: Duration = Duration::from_secs(10);
+
+/// How long the connection before may take to end.
+const LET_GO: Duration = Duration::from_secs(1);
+
+/// How many peers a server may have us keep in mind.
+const PEERS: usize = 65_536;
+
+/// Makes a signaller for `uri`.
+pub(super) fn open(
+    uri: &SignallingUri,
+    options: &Options,
+) -> Result<Box<dyn Signaller>, OpenError> {
+    let role = match options.role {
+        Role::Publish => v1::Role::Publish,
+        Role::Subscribe => v1::Role::View,
+        Role::Both => {
+            let why = "sigmund.v1 has publishers and viewers, and nobody who is both";
+            return Err(OpenError(why.to_owned()));
+        }
+    };
+    let stream = uri
+        .stream
+        .clone()
+        .unwrap_or_else(|| options.default_stream.clone());
+    check_stream_name(&stream).map_err(|error| OpenError(error.to_string()))?;
+    Ok(Box::new(V1 {
+        url: url(uri)?,
+        role,
+        stream,
+        token: options.token.clone(),
+        receives: options.receives.clone(),
+        tls: Tls::new(options.tls_ca.clone()),
+        resume: None,
+        state: Arc::default(),
+        carrier: None,
+        why: None,
+    }))
+}
+
+/// Where the server's WebSocket is.
+fn url(uri: &SignallingUri) -> Result<Url, OpenError> {
+    let scheme = uri.scheme.strip_prefix("sigmund+").unwrap_or(&uri.scheme);
+    let host = if uri.host.contains(':') {
+        format!("[{}]", uri.host)
+    } else {
+        uri.host.clone()
+    };
+    if host.is_empty() {
+        let right = "sigmund+wss://relay.example.net/camera";
+        return Err(OpenError(format!("the URI has no host; write {right}")));
+    }
+    let port = uri.port.map_or(String::new(), |port| format!(":{port}"));
+    Url::parse(&format!("{scheme}://{host}{port}/ws"))
+        .map_err(|error| OpenError(format!("bad address: {error}")))
+}
+
+struct V1 {
+    url: Url,
+    role: v1::Role,
+    stream: String,
+    token: Option<Token>,
+    receives: Option<Receives>,
+    tls: Tls,
+    /// What the server has welcomed us with.
+    resume: Option<Secret>,
+    state: Arc<Mutex<State>>,
+    carrier: Option<JoinHandle<Carried>>,
+    /// Why the last connection ended.
+    why: Option<SignallerError>,
+}
+
+/// What outlives connections. Never held across a wait.
+#[derive(Default)]
+struct State {
+    /// Who has joined and not left.
+    peers: HashSet<PeerId>,
+    /// What has not been sent yet.
+    unsent: VecDeque<Outgoing>,
+}
+
+/// How a connection ended.
+enum Carried {
+    /// Our owner has had enough; the connection, if any, is still there.
+    Enough(Option<Box<Socket>>),
+    /// It was lost.
+    Lost(SignallerError),
+}
+
+#[async_trait]
+impl Signaller for V1 {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            offerer: match self.role {
+                v1::Role::Publish => Offerer::Us,
+                v1::Role::View => Offerer::Them,
+            },
+            ..CAPABILITIES
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Connection, SignallerError> {
+        self.let_go().await;
+        let Some((socket, welcome)) = self.be_welcomed().await? else {
+            return Ok(self.detach());
+        };
+        let known = self.resume.replace(welcome.resume.clone()).is_some();
+        let news = self.reconcile(&welcome, known);
+        let (incoming_in, incoming) = mpsc::channel(QUEUE.max(news.len()));
+        for note in news {
+            // The queue is as long as that.
+            let _ = incoming_in.try_send(note);
+        }
+        let (outgoing, outgoing_out) = mpsc::channel(QUEUE);
+        let carrier = Carrier {
+            role: self.role,
+            socket: Box::new(socket),
+            state: self.state.clone(),
+            incoming: incoming_in,
+            outgoing: outgoing_out,
+        };
+        self.carrier = Some(tokio::spawn(carrier.run()));
+        Ok(Connection {
+            address: welcome.address,
+            incoming,
+            outgoing,
+        })
+    }
+
+    async fn lost(&mut self) -> Option<SignallerError> {
+        self.let_go().await;
+        self.why.take()
+    }
+
+    async fn close(&mut self) {
+        // It ends when the owner has dropped its sender and all is delivered.
+        if let Some(carrier) = self.carrier.take()
+            && let Ok(Carried::Enough(Some(socket))) = carrier.await
+        {
+            socket.close().await;
+        }
+    }
+}
+
+impl V1 {
+    /// Waits for the end of the connection before, but not for long. Cancel safe.
+    async fn let_go(&mut self) {
+        let Some(carrier) = &mut self.carrier else {
+            return;
+        };
+        match timeout(LET_GO, &mut *carrier).await {
+            Ok(Ok(Carried::Lost(why))) => self.why = Some(why),
+            Ok(_) => {}
+            Err(_) => carrier.abort(),
+        }
+        self.carrier = None;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Goes on without the server, which has forgotten our session: its media may
+    /// well be there still. The connection is over when the session is.
+    fn detach(&mut self) -> Connection {
+        let (incoming_in, incoming) = mpsc::channel(1);
+        let (outgoing, mut outgoing_out) = mpsc::channel(QUEUE);
+        let state = self.state.clone();
+        self.carrier = Some(tokio::spawn(async move {
+            let _open = incoming_in;
+            loop {
+                match outgoing_out.recv().await {
+                    None => return Carried::Enough(None),
+                    Some(
+                        Outgoing::End { .. }
+                        | Outgoing::Refuse { .. }
+                        | Outgoing::Message {
+                            message: Message::PleaseOffer | Message::Bye { .. },
+                            ..
+                        },
+                    ) => break,
+                    Some(Outgoing::Message { .. }) => {}
+                }
+            }
+            *lock(&state) = State::default();
+            let why = "the server had forgotten the session; it is asked for another";
+            Carried::Lost(SignallerError::Transient(why.to_owned()))
+        }));
+        Connection {
+            address: None,
+            incoming,
+            outgoing,
+        }
+    }
+
+    /// Dials the server and says hello. `None` for a viewer whose session the
+    /// server does not know any more.
+    async fn be_welcomed(&mut self) -> Result<Option<(Socket, Welcome)>, SignallerError> {
+        loop {
+            let socket = dial::websocket(&self.url, &self.tls, Some(VERSION), None).await?;
+            let mut socket = Socket::new(socket);
+            let hello = Envelope::Hello(Hello {
+                version: VERSION.to_owned(),
+                role: self.role,
+                stream: self.stream.clone(),
+                token: self.token.as_ref().map(|it| Secret::new(it.reveal())),
+                resume: self.resume.clone(),
+                receives: self.receives.clone(),
+                agent: Some(AGENT.to_owned()),
+            });
+            let place = self.place();
+            let answered = timeout(WELCOME, async {
+                socket.send(&hello).await?;
+                first(&mut socket).await
+            });
+            let silent = |_| SignallerError::Transient(format!("{place} does not answer"));
+            match answered.await.map_err(silent)?? {
+                Ok(welcome) => return Ok(Some((socket, welcome))),
+                Err(Failure {
+                    code: Code::Gone, ..
+                }) if self.resume.take().is_some() => {
+                    if !self.state().peers.is_empty() {
+                        return Ok(None);
+                    }
+                }
+                Err(failure) => return Err(refused(&place, &failure)),
+            }
+        }
+    }
+
+    /// What has happened meanwhile. `known`: have we been welcomed before?
+    fn reconcile(&self, welcome: &Welcome, known: bool) -> Vec<Incoming> {
+        let mut state = self.state();
+        let left = |peer| Incoming::Left {
+            peer,
+            reason: "it left while the connection to the server was lost".to_owned(),
+        };
+        match (self.role, &welcome.sessions) {
+            (v1::Role::Publish, Some(here)) => {
+                let here: HashSet<_> = here.iter().cloned().collect();
+                let gone: Vec<_> = state.peers.difference(&here).cloned().collect();
+                let strange: Vec<_> = here.difference(&state.peers).cloned().collect();
+                // Their coming, or their end, was lost on the way.
+                state.unsent.extend(strange.into_iter().map(|peer| {
+                    let reason = "its session was lost with a connection".to_owned();
+                    Outgoing::End { peer, reason }
+                }));
+                state.peers.retain(|peer| here.contains(peer));
+                gone.into_iter().map(left).collect()
+            }
+            (v1::Role::Publish, None) => {
+                // The server knows nobody any more. Those who watch go on.
+                *state = State::default();
+                Vec::new()
+            }
+            (v1::Role::View, _) if known && !state.peers.is_empty() => Vec::new(),
+            (v1::Role::View, _) => {
+                *state = State::default();
+                let publisher = PeerId::new(PUBLISHER);
+                state.peers.insert(publisher.clone());
+                let info = PeerInfo {
+                    protocol: "v1".to_owned(),
+                    channel: Some(self.capabilities()),
+                    ..PeerInfo::default()
+                };
+                vec![Incoming::Joined {
+                    peer: publisher,
+                    info,
+                }]
+            }
+        }
+    }
+
+    /// The server's name for errors.
+    fn place(&self) -> String {
+        self.url[url::Position::BeforeScheme..url::Position::AfterPort].to_owned()
+    }
+}
+
+/// The server's answer to a hello.
+async fn first(socket: &mut Socket) -> Result<Result<Welcome, Failure>, SignallerError> {
+    loop {
+        match read(&socket.receive().await?) {
+            Some(Envelope::Welcome(welcome)) => return Ok(Ok(welcome)),
+            Some(Envelope::Error(failure)) => return Ok(Err(failure)),
+            _ => {}
+        }
+    }
+}
+
+/// What makes no sense is skipped, as what is unknown.
+fn read(text: &str) -> Option<Envelope> {
+    Envelope::read(text).unwrap_or_else(|error| {
+        tracing::debug!("a message that makes no sense: {error}");
+        None
+    })
+}
+
+fn refused(place: &str, failure: &Failure) -> SignallerError {
+    let said = quote(failure.text.as_bytes());
+    let hint = match failure.code {
+        Code::Unauthorized => "; set the property `token` to one that it accepts",
+        _ => "",
+    };
+    let text = format!("{place}: {said} ({}){hint}", failure.code.as_str());
+    if failure.retry {
+        SignallerError::Transient(text)
+    } else {
+        SignallerError::Permanent(text)
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Carries notes until the connection is lost, or its owner gone.
+struct Carrier {
+    role: v1::Role,
+    socket: Box<Socket>,
+    state: Arc<Mutex<State>>,
+    incoming: mpsc::Sender<Incoming>,
+    outgoing: mpsc::Receiver<Outgoing>,
+}
+
+impl Carrier {
+    async fn run(mut self) -> Carried {
+        let lost = loop {
+            if let Err(error) = self.send().await {
+                break error;
+            }
+            tokio::select! {
+                note = self.outgoing.recv() => match note {
+                    Some(note) => self.queue(note),
+                    None => return Carried::Enough(Some(self.socket)),
+                },
+                text = self.socket.receive() => {
+                    let heard = match text {
+                        Ok(text) => self.hear(&text).await,
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = heard {
+                        break error;
+                    }
+                }
+            }
+        };
+        self.outgoing.close();
+        while let Ok(note) = self.outgoing.try_recv() {
+            self.queue(note);
+        }
+        Carried::Lost(lost)
+    }
+
+    fn queue(&self, note: Outgoing) {
+        let mut state = lock(&self.state);
+        if let Outgoing::End { peer, .. } | Outgoing::Refuse { peer, .. } = &note {
+            state.peers.remove(peer);
+        }
+        state.unsent.push_back(note);
+    }
+
+    /// Sends what waits. What cannot be sent is kept for the next connection.
+    async fn send(&mut self) -> Result<(), SignallerError> {
+        loop {
+            let Some(note) = lock(&self.state).unsent.front().cloned() else {
+                return Ok(());
+            };
+            self.socket.send(&Envelope::from(note)).await?;
+            lock(&self.state).unsent.pop_front();
+        }
+    }
+
+    /// Fails when that was the server's last word.
+    async fn hear(&mut self, text: &str) -> Result<(), SignallerError> {
+        let note = match (self.role, read(text)) {
+            (_, None) => return Ok(()),
+            (_, Some(Envelope::Error(failure))) => return Err(refused("the server", &failure)),
+            (v1::Role::Publish, Some(envelope)) => to_incoming(envelope),
+            (v1::Role::View, Some(envelope)) => from_publisher(envelope),
+        };
+        let Some(note) = note else { return Ok(()) };
+        let known = {
+            let peers = &mut lock(&self.state).peers;
+            match &note {
+                Incoming::Joined { peer, .. } => {
+                    if peers.len() >= PEERS {
+                        let text = format!("the server announces more than {PEERS} peers");
+                        return Err(SignallerError::Permanent(text));
+                    }
+                    peers.insert(peer.clone())
+                }
+                Incoming::Message { peer, .. } => peers.contains(peer),
+                Incoming::Left { peer, .. } => peers.remove(peer),
+            }
+        };
+        if known {
+            // An owner that listens no longer drops its sender, too.
+            let _ = self.incoming.send(note).await;
+        }
+        Ok(())
+    }
+}
+
+/// What a viewer hears.
+fn from_publisher(envelope: Envelope) -> Option<Incoming> {
+    let peer = PeerId::new(PUBLISHER);
+    match envelope {
+        Envelope::Note { note, .. } => Some(Incoming::Message {
+            peer,
+            message: note,
+        }),
+        Envelope::Refused { kind, text } => Some(Incoming::Left {
+            peer,
+            reason: refusal_of(kind, text).to_string(),
+        }),
+        Envelope::Ended { reason } => Some(Incoming::Left { peer, reason }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "v1_tests.rs"]
+mod tests;
