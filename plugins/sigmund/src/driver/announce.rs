@@ -14,6 +14,8 @@ pub(crate) enum Announcement {
     PeerAdded(PeerId, PeerInfo),
     /// A peer that was added is gone.
     PeerRemoved(PeerId, String),
+    /// Where to watch.
+    Address(String),
     /// Something is wrong, but the element goes on.
     Warning(String),
     /// The element cannot go on.
@@ -70,6 +72,20 @@ fn tell(element: &gst::Element, announcement: Announcement) {
                 .field("reason", &reason)
                 .build();
             post(element, message);
+        }
+        Announcement::Address(address) => {
+            element.notify("address");
+            let message = gst::Structure::builder("sigmund-address")
+                .field("address", &address)
+                .build();
+            post(element, message);
+            // gst-launch prints the details of info messages.
+            gst::element_info!(
+                element,
+                gst::ResourceError::Busy,
+                ("Watch at {address}"),
+                ["Watch at {address}"]
+            );
         }
         Announcement::Warning(text) => {
             gst::element_warning!(element, gst::ResourceError::Failed, ("{text}"));

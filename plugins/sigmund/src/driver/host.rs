@@ -23,6 +23,9 @@ use crate::webrtcbin::Network;
 /// How long the element waits for its sessions and encoders when it stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long a change of state waits for signalling to open.
+const OPEN_WAIT: Duration = Duration::from_secs(3);
+
 /// How long signalling may take to say good-bye.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -66,7 +69,6 @@ pub(crate) struct StartError(pub(crate) String);
 pub(crate) struct Host {
     commands: mpsc::UnboundedSender<Command>,
     snapshot: watch::Receiver<Snapshot>,
-    address: Option<String>,
 }
 
 /// What the element wants. Unbounded: only the application's own calls.
@@ -116,24 +118,16 @@ impl Host {
     pub(crate) async fn start(config: HostConfig) -> Result<Self, StartError> {
         let channel = config.signaller.capabilities();
         let mut supervisor = Supervisor::spawn(config.signaller);
-        let address = match supervisor.events.recv().await {
-            Some(Signalling::Up { address }) => address,
-            Some(Signalling::Down { reason, retry_in }) => {
-                config.announcer.announce(Announcement::Warning(format!(
-                    "signalling: {reason}; next attempt in {retry_in:?}"
-                )));
-                None
-            }
-            Some(Signalling::Failed(error)) => return Err(StartError(error.to_string())),
-            Some(Signalling::Incoming(_)) | None => {
-                return Err(StartError("signalling ended before it began".into()));
-            }
-        };
+        // A server that takes its time is waited for in the background.
+        let first = tokio::time::timeout(OPEN_WAIT, supervisor.events.recv()).await;
+        if let Ok(Some(Signalling::Failed(error))) = first {
+            return Err(StartError(error.to_string()));
+        }
         let (commands, inbox) = mpsc::unbounded_channel();
         let (reports, outbox) = mpsc::channel(1024);
         let (alive, all_gone) = mpsc::channel(1);
         let (snapshot, seen) = watch::channel(Snapshot::default());
-        let task = Task {
+        let mut task = Task {
             shared: Arc::new(Shared {
                 element: config.element,
                 house: config.house,
@@ -156,11 +150,13 @@ impl Host {
             alive,
             all_gone,
         };
+        if let Ok(Some(event)) = first {
+            task.handle_signalling(event);
+        }
         runtime::spawn(task.run(inbox, outbox));
         Ok(Self {
             commands,
             snapshot: seen,
-            address,
         })
     }
 
@@ -174,12 +170,7 @@ impl Host {
         let _ = self.commands.send(Command::RemoveTrack(track));
     }
 
-    /// Where to watch.
-    pub(crate) fn address(&self) -> Option<&str> {
-        self.address.as_deref()
-    }
-
-    /// The sessions as of their last report.
+    /// The address, and the sessions as of their last report.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.snapshot.borrow().clone()
     }
@@ -224,7 +215,7 @@ impl Task {
 
     fn handle_signalling(&mut self, event: Signalling) {
         match event {
-            Signalling::Up { .. } => (),
+            Signalling::Up { address } => self.set_address(address),
             Signalling::Down { reason, retry_in } => self.warn(format!(
                 "signalling was lost ({reason}); viewers that are connected stay, \
                  next attempt in {retry_in:?}"
@@ -240,6 +231,19 @@ impl Task {
             Signalling::Incoming(Incoming::Left { peer, reason }) => {
                 self.tell(&peer, Event::Close(EndReason::Left(reason)));
             }
+        }
+    }
+
+    /// It may be another one after a reconnection.
+    fn set_address(&mut self, address: Option<String>) {
+        if self.snapshot.borrow().address == address {
+            return;
+        }
+        self.snapshot
+            .send_modify(|s| s.address.clone_from(&address));
+        if let Some(address) = address {
+            let announcer = &self.shared.announcer;
+            announcer.announce(Announcement::Address(address));
         }
     }
 

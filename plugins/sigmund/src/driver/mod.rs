@@ -8,6 +8,7 @@ mod snapshot;
 
 pub(crate) use announce::Announcer;
 pub(crate) use host::{Host, HostConfig};
+pub(crate) use snapshot::Snapshot;
 
 static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
     gst::DebugCategory::new(

@@ -1,4 +1,5 @@
-//! What the element's `stats` property shows: the last report of each session.
+//! What the element's properties show: where it can be watched, and the last
+//! report of each session.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use crate::webrtcbin::NetworkReport;
 /// All sessions, as of their last report (once a second).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
+    /// Where to watch, when that is known.
+    pub(crate) address: Option<String>,
     /// Sessions whose media flows.
     pub(crate) peers: BTreeMap<PeerId, PeerStats>,
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::pad::RtcSinkPad;
 use super::settings::{self, Plan, Settings};
 use super::signals;
-use crate::driver::{Announcer, Host, HostConfig};
+use crate::driver::{Announcer, Host, HostConfig, Snapshot};
 use crate::isolate::{HouseTime, IsolatedBin};
 use crate::media::{Track, encoders};
 use crate::runtime;
@@ -64,6 +64,14 @@ impl RtcSink {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.state()
+            .host
+            .as_ref()
+            .map(Host::snapshot)
+            .unwrap_or_default()
     }
 
     /// NULL → READY: everything that can be wrong without opening a port.
@@ -124,30 +132,12 @@ impl RtcSink {
         let host = runtime::wait_for(Host::start(config))
             .ok_or_else(|| failed(&"the task of the element died"))?
             .map_err(|e| failed(&e))?;
-        let address = host.address().map(str::to_owned);
         let mut state = self.state();
         for (pad, track) in &state.tracks {
             host.add_track(track.clone(), pad.encoder_settings());
         }
         state.host = Some(host);
-        drop(state);
-        if let Some(address) = address {
-            self.announce_address(&address);
-        }
         Ok(())
-    }
-
-    /// gst-launch prints info messages as they are.
-    fn announce_address(&self, address: &str) {
-        let obj = self.obj();
-        obj.notify("address");
-        let structure = gst::Structure::builder("sigmund-address")
-            .field("address", address)
-            .build();
-        let message = gst::message::Element::builder(structure).src(&*obj).build();
-        // Fails only without a bus, when nobody listens.
-        let _ = obj.post_message(message);
-        gst::element_info!(obj, gst::ResourceError::Busy, ("Watch at {address}"));
     }
 
     /// PAUSED → PLAYING, the first time: fixes the time of the house.
@@ -216,14 +206,8 @@ impl ObjectImpl for RtcSink {
 
     fn property(&self, id: usize, spec: &glib::ParamSpec) -> glib::Value {
         match spec.name() {
-            "address" => {
-                let state = self.state();
-                state.host.as_ref().and_then(Host::address).to_value()
-            }
-            "stats" => {
-                let snapshot = self.state().host.as_ref().map(Host::snapshot);
-                snapshot.unwrap_or_default().to_structure().to_value()
-            }
+            "address" => self.snapshot().address.to_value(),
+            "stats" => self.snapshot().to_structure().to_value(),
             _ => settings::properties()
                 .get(id - 1)
                 .map(|property| property.get(&self.settings()))

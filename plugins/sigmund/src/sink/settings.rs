@@ -118,8 +118,6 @@ impl Settings {
                 .clone()
                 .unwrap_or_else(|| format!("listen://127.0.0.1:8080/{element_name}")),
             options: Options {
-                role: Role::Publish,
-                default_stream: element_name.to_owned(),
                 token: self.token.clone().map(Token::new),
                 allow_anonymous: self.allow_anonymous,
                 tls,
@@ -127,6 +125,7 @@ impl Settings {
                 allowed_origins: list(&self.allowed_origins),
                 allowed_hosts: list(&self.allowed_hosts),
                 ice_servers: ice_servers.clone(),
+                ..Options::new(Role::Publish, element_name)
             },
             network: Network {
                 ice_servers,
