@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use proc_macro2::Span;
-use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 use crate::source::{Source, assert_none, files, relative, root, sources};
@@ -62,11 +60,11 @@ struct Functions<'a> {
 }
 
 impl Functions<'_> {
-    fn check(&mut self, name: &syn::Ident, whole: Span, body: &syn::Block) {
-        let (first, last) = (name.span().start().line, whole.end().line);
-        let lines = last - first + 1;
+    fn check(&mut self, signature: &syn::Signature, body: &syn::Block) {
+        let (name, first) = (&signature.ident, signature.fn_token.span.start().line);
+        let lines = body.brace_token.span.close().end().line - first + 1;
         let at = format!("{}:{first}: {name}", self.source.path);
-        if lines > FUNCTION && !self.is_exempt(whole.start().line) {
+        if lines > FUNCTION && !self.is_exempt(first) {
             self.breaches
                 .push(format!("{at}: {lines} lines, {FUNCTION} are allowed"));
         }
@@ -80,32 +78,35 @@ impl Functions<'_> {
         }
     }
 
-    /// Does the comment stand above it? (Documentation is part of an item.)
+    /// Does the comment stand above it, among its documentation and attributes?
     fn is_exempt(&self, line: usize) -> bool {
-        let above: Vec<_> = self.source.text.lines().take(line - 1).collect();
-        let mut comments = above
-            .iter()
-            .rev()
-            .map(|l| l.trim())
-            .take_while(|l| l.starts_with("//"));
-        comments.any(|comment| comment.starts_with(EXEMPTION))
+        let above: Vec<_> = self
+            .source
+            .text
+            .lines()
+            .take(line - 1)
+            .map(str::trim)
+            .collect();
+        let belongs = |line: &&&str| line.starts_with("//") || line.starts_with("#[");
+        let mut above = above.iter().rev().take_while(belongs);
+        above.any(|line| line.starts_with(EXEMPTION))
     }
 }
 
 impl<'ast> Visit<'ast> for Functions<'_> {
     fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
-        self.check(&function.sig.ident, function.span(), &function.block);
+        self.check(&function.sig, &function.block);
         visit::visit_item_fn(self, function);
     }
 
     fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
-        self.check(&function.sig.ident, function.span(), &function.block);
+        self.check(&function.sig, &function.block);
         visit::visit_impl_item_fn(self, function);
     }
 
     fn visit_trait_item_fn(&mut self, function: &'ast syn::TraitItemFn) {
         if let Some(body) = &function.default {
-            self.check(&function.sig.ident, function.span(), body);
+            self.check(&function.sig, body);
         }
         visit::visit_trait_item_fn(self, function);
     }

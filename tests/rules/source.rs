@@ -29,6 +29,30 @@ impl Source {
             || self.path.contains("/tests/")
             || name == "tests.rs"
             || name.ends_with("_tests.rs")
+            || self.is_declared_for_tests()
+    }
+
+    /// Does the module above say `#[cfg(test)] mod THIS;`?
+    fn is_declared_for_tests(&self) -> bool {
+        let path = root().join(&self.path);
+        let (Some(stem), Some(folder)) = (path.file_stem(), path.parent()) else {
+            return false;
+        };
+        let declaration = format!("mod {};", stem.to_string_lossy());
+        let above = [
+            folder.join("mod.rs"),
+            folder.join("lib.rs"),
+            folder.with_extension("rs"),
+        ];
+        let above = above
+            .iter()
+            .filter_map(|path| fs::read_to_string(path).ok());
+        above.into_iter().any(|text| {
+            let lines: Vec<_> = text.lines().map(str::trim).collect();
+            let declared =
+                |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].ends_with(&declaration);
+            lines.windows(2).any(declared)
+        })
     }
 
     /// The tokens of its code, tests left out, with their lines; comments and
