@@ -1,8 +1,8 @@
 //! What owners of signallers say, as `sigmund.v1` writes it.
 
 use super::{Capabilities, Incoming, Offerer, Outgoing, PeerInfo, Refusal};
-use crate::message::MAX_REASON;
-use crate::message::v1::{Envelope, Info, Kind};
+use crate::message::v1::{Envelope, Info, Kind, PUBLISHER};
+use crate::message::{MAX_REASON, Message, PeerId};
 
 /// How notes travel over `sigmund.v1` to and from a viewer, seen from its publisher.
 pub(crate) const CHANNEL: Capabilities = Capabilities {
@@ -78,6 +78,52 @@ pub(crate) fn to_outgoing(envelope: Envelope) -> Option<Outgoing> {
         }),
         Envelope::End { peer, reason } => Some(Outgoing::End { peer, reason }),
         _ => None,
+    }
+}
+
+/// What a viewer hears. `None` for what is not for viewers.
+pub(crate) fn from_publisher(envelope: Envelope) -> Option<Incoming> {
+    let peer = PeerId::new(PUBLISHER);
+    match envelope {
+        Envelope::Note { note, .. } => Some(Incoming::Message {
+            peer,
+            message: note,
+        }),
+        Envelope::Refused { kind, text } => Some(Incoming::Left {
+            peer,
+            reason: refusal_of(kind, text).to_string(),
+        }),
+        Envelope::Ended { reason } => Some(Incoming::Left { peer, reason }),
+        _ => None,
+    }
+}
+
+/// What a viewer says: to end a session is to say good-bye.
+pub(crate) fn from_viewer(note: Outgoing) -> Envelope {
+    let note = match note {
+        Outgoing::Message { message, .. } => message,
+        Outgoing::Refuse { refusal, .. } => Message::Bye {
+            reason: cut(refusal.to_string()),
+        },
+        Outgoing::End { reason, .. } => Message::Bye {
+            reason: cut(reason),
+        },
+    };
+    Envelope::Note {
+        peer: PeerId::new(PUBLISHER),
+        note,
+    }
+}
+
+/// A viewer's only peer is there from the beginning.
+pub(crate) fn publisher_joined(protocol: &str, channel: Capabilities) -> Incoming {
+    Incoming::Joined {
+        peer: PeerId::new(PUBLISHER),
+        info: PeerInfo {
+            protocol: protocol.to_owned(),
+            channel: Some(channel),
+            ..PeerInfo::default()
+        },
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`supervisor`] runs one signaller, and replaces its [`Connection`] with
 //! backoff when it is lost; media sessions outlive that.
 
+pub mod app;
 pub(crate) mod dial;
 pub(crate) mod envelope;
 #[cfg(test)]
@@ -76,6 +77,8 @@ pub struct Options {
     /// PEM file of certificates that are trusted besides the system's roots,
     /// when we dial a server by TLS.
     pub tls_ca: Option<std::path::PathBuf>,
+    /// For `app:`: the way to the application that carries the notes.
+    pub app: Option<app::AppEnd>,
     /// What the owner can decode, where it receives; said before any offer.
     pub receives: Option<crate::sdp::Receives>,
     /// Handed to peers that ask for them (`Link: …; rel="ice-server"`).
@@ -96,6 +99,7 @@ impl Options {
             allow_anonymous: false,
             tls: None,
             tls_ca: None,
+            app: None,
             receives: None,
             ice_servers: Vec::new(),
             allowed_hosts: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Capabilities, Options, Signaller, gstwebrtc, janus, listen, memory, v1, whip};
+use super::{Capabilities, Options, Signaller, app, gstwebrtc, janus, listen, memory, v1, whip};
 use crate::address::SignallingUri;
 
 type Factory =
@@ -69,6 +69,7 @@ impl Registry {
         let example = Some("janus+ws://HOST/ROOM");
         registry.insert("janus+ws", janus::CAPABILITIES, example, janus::open);
         registry.insert("janus+wss", janus::CAPABILITIES, None, janus::open);
+        registry.insert("app", app::CAPABILITIES, Some("app:"), app::open);
         registry.insert("memory", memory::CAPABILITIES, None, memory::open);
         registry
     }

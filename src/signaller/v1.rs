@@ -17,11 +17,11 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::dial::{self, Tls, quote};
-use super::envelope::{CHANNEL, refusal_of, to_incoming};
+use super::envelope::{CHANNEL, from_publisher, from_viewer, publisher_joined, to_incoming};
 use super::socket::Socket;
 use super::{
-    Capabilities, Connection, Incoming, Offerer, OpenError, Options, Outgoing, PeerInfo, Role,
-    Signaller, SignallerError,
+    Capabilities, Connection, Incoming, Offerer, OpenError, Options, Outgoing, Role, Signaller,
+    SignallerError,
 };
 use crate::access::Token;
 use crate::address::{SignallingUri, check_stream_name};
@@ -297,17 +297,8 @@ impl V1 {
             (v1::Role::View, _) if known && !state.peers.is_empty() => Vec::new(),
             (v1::Role::View, _) => {
                 *state = State::default();
-                let publisher = PeerId::new(PUBLISHER);
-                state.peers.insert(publisher.clone());
-                let info = PeerInfo {
-                    protocol: "v1".to_owned(),
-                    channel: Some(self.capabilities()),
-                    ..PeerInfo::default()
-                };
-                vec![Incoming::Joined {
-                    peer: publisher,
-                    info,
-                }]
+                state.peers.insert(PeerId::new(PUBLISHER));
+                vec![publisher_joined("v1", self.capabilities())]
             }
         }
     }
@@ -407,7 +398,11 @@ impl Carrier {
             let Some(note) = lock(&self.state).unsent.front().cloned() else {
                 return Ok(());
             };
-            self.socket.send(&Envelope::from(note)).await?;
+            let envelope = match self.role {
+                v1::Role::Publish => note.into(),
+                v1::Role::View => from_viewer(note),
+            };
+            self.socket.send(&envelope).await?;
             lock(&self.state).unsent.pop_front();
         }
     }
@@ -440,23 +435,6 @@ impl Carrier {
             let _ = self.incoming.send(note).await;
         }
         Ok(())
-    }
-}
-
-/// What a viewer hears.
-fn from_publisher(envelope: Envelope) -> Option<Incoming> {
-    let peer = PeerId::new(PUBLISHER);
-    match envelope {
-        Envelope::Note { note, .. } => Some(Incoming::Message {
-            peer,
-            message: note,
-        }),
-        Envelope::Refused { kind, text } => Some(Incoming::Left {
-            peer,
-            reason: refusal_of(kind, text).to_string(),
-        }),
-        Envelope::Ended { reason } => Some(Incoming::Left { peer, reason }),
-        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::super::supervisor::{Event, Supervisor};
-use super::super::{Registry, TlsFiles};
+use super::super::{PeerInfo, Registry, TlsFiles};
 use super::*;
 use crate::access::Limits;
 use crate::server::{Server, Settings};
@@ -214,6 +214,12 @@ async fn a_publisher_and_a_viewer_meet_and_part() {
 
     publisher.end(&peer);
     assert_eq!(viewer.left().await, far);
+    viewer.down().await;
+    viewer.down_and_up().await;
+    let (far, _) = viewer.joined().await;
+    publisher.joined().await;
+    viewer.end(&far);
+    publisher.left().await;
     viewer.0.close(LONG).await;
     publisher.0.close(LONG).await;
     assert!(streams(server.address()).await.is_empty());
