@@ -36,7 +36,7 @@ pub struct SignallingUri {
     /// The port, if given.
     pub port: Option<u16>,
     /// The stream, percent-decoded; `None` when the path is empty, and for
-    /// `…+http(s)`, whose path is the remote server's own affair.
+    /// `…+http(s)` and `stdio`, whose rest is their own affair.
     pub stream: Option<String>,
     /// The URI as the user wrote it.
     pub text: String,
@@ -76,7 +76,8 @@ impl SignallingUri {
             Some(rest) => read_authority(text, rest)?,
             None => (String::new(), None, rest.to_owned()),
         };
-        let stream = if scheme.ends_with("+http") || scheme.ends_with("+https") {
+        let own_affair = ["+http", "+https", "stdio"];
+        let stream = if own_affair.iter().any(|it| scheme.ends_with(it)) {
             None
         } else {
             read_stream(&path)?

@@ -16,6 +16,8 @@ mod listen;
 pub mod memory;
 mod registry;
 pub(crate) mod socket;
+#[cfg(unix)]
+mod stdio;
 pub mod supervisor;
 mod v1;
 mod whip;
@@ -191,6 +193,9 @@ pub struct PeerInfo {
     /// How its notes travel, where that differs from the signaller's own
     /// capabilities (a WHEP viewer that a server forwards offers by itself).
     pub channel: Option<Capabilities>,
+    /// How long its side may take until it is connected, where that is more than
+    /// usual because people carry its notes by hand.
+    pub patience: Option<std::time::Duration>,
 }
 
 /// What we tell signalling.

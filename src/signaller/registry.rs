@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(unix)]
+use super::stdio;
 use super::{Capabilities, Options, Signaller, app, gstwebrtc, janus, listen, memory, v1, whip};
 use crate::address::SignallingUri;
 
@@ -70,6 +72,8 @@ impl Registry {
         registry.insert("janus+ws", janus::CAPABILITIES, example, janus::open);
         registry.insert("janus+wss", janus::CAPABILITIES, None, janus::open);
         registry.insert("app", app::CAPABILITIES, Some("app:"), app::open);
+        #[cfg(unix)]
+        registry.insert("stdio", stdio::CAPABILITIES, Some("stdio:"), stdio::open);
         registry.insert("memory", memory::CAPABILITIES, None, memory::open);
         registry
     }

@@ -86,6 +86,7 @@ fn view(app: &App, hello: Hello, caller: &Caller) -> Result<Client, Failure> {
         agent: agent.map(v1::agent),
         receives: hello.receives,
         channel: Some(envelope::CHANNEL),
+        ..PeerInfo::default()
     };
     let seat = app.hub.sit_down(&hello.stream, info);
     seat.map(Client::Viewer).map_err(|error| match error {
@@ -138,7 +139,11 @@ fn welcome(app: &App, kept: &Kept, caller: &Caller) -> Welcome {
         Client::Publisher(publication, _) => {
             let stream = publication.name();
             let host = caller.host.as_deref();
-            let scheme = if app.rules().policy.tls { "https" } else { "http" };
+            let scheme = if app.rules().policy.tls {
+                "https"
+            } else {
+                "http"
+            };
             let page = |host| format!("{scheme}://{host}/#stream={}", encode_part(stream));
             (stream, PeerId::new(v1::PUBLISHER), host.map(page))
         }
