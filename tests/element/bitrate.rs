@@ -26,10 +26,12 @@ fn target(publisher: &mut Publisher) -> u64 {
         * unit
 }
 
+/// Snow, which needs every bit that it is given.
 fn publish(stage: &Stage) -> Publisher {
-    stage.show(&format!(
-        "min-bitrate={MIN} start-bitrate={START} max-bitrate=1500000"
-    ))
+    stage.publish_to(
+        "videotestsrc is-live=true pattern=snow ! video/x-raw,width=320,height=240,framerate=30/1",
+        &format!("min-bitrate={MIN} start-bitrate={START} max-bitrate=1500000"),
+    )
 }
 
 #[test]

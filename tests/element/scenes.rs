@@ -55,13 +55,17 @@ impl Stage {
 
     /// The picture into such a sink.
     pub(crate) fn show(&self, properties: &str) -> Publisher {
-        let sink = self.sink(properties);
-        Publisher::start(&self.server, &format!("{PICTURE} ! {sink}"))
+        self.publish_to(PICTURE, properties)
     }
 
     /// A pipeline whose text ends at the sink's place.
     pub(crate) fn publish(&self, pipeline: &str) -> Publisher {
-        let sink = self.sink("");
+        self.publish_to(pipeline, "")
+    }
+
+    /// The same, into a sink with more properties.
+    pub(crate) fn publish_to(&self, pipeline: &str, properties: &str) -> Publisher {
+        let sink = self.sink(properties);
         Publisher::start(&self.server, &format!("{pipeline} ! {sink}"))
     }
 }
