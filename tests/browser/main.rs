@@ -7,3 +7,4 @@ mod crowd;
 mod page;
 mod passthrough;
 mod scenes;
+mod sync;

@@ -11,5 +11,6 @@ mod inspect;
 mod joining;
 mod late;
 mod life;
+mod pitfalls;
 mod scenes;
 mod telling;

@@ -14,6 +14,8 @@ pub(crate) enum Announcement {
     PeerAdded(PeerId, PeerInfo),
     /// A peer that was added is gone.
     PeerRemoved(PeerId, String),
+    /// A note for the application to carry (`app:`), JSON of `sigmund.v1`.
+    Note(String),
     /// Where to watch.
     Address(String),
     /// Something is wrong, but the element goes on.
@@ -72,6 +74,9 @@ fn tell(element: &gst::Element, announcement: Announcement) {
                 .field("reason", &reason)
                 .build();
             post(element, message);
+        }
+        Announcement::Note(json) => {
+            element.emit_by_name::<()>("outgoing-message", &[&json]);
         }
         Announcement::Address(address) => {
             element.notify("address");

@@ -6,7 +6,7 @@ mod host;
 mod session;
 mod snapshot;
 
-pub(crate) use announce::Announcer;
+pub(crate) use announce::{Announcement, Announcer};
 pub(crate) use host::{Host, HostConfig};
 pub(crate) use snapshot::Snapshot;
 

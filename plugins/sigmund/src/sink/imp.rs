@@ -8,12 +8,13 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use sigmund::signaller::Registry;
-use tokio::sync::watch;
+use sigmund::signaller::app::{self, AppHandle};
+use tokio::sync::{mpsc, watch};
 
 use super::pad::RtcSinkPad;
 use super::settings::{self, Plan, Settings};
 use super::signals;
-use crate::driver::{Announcer, Host, HostConfig, Snapshot};
+use crate::driver::{Announcement, Announcer, Host, HostConfig, Snapshot};
 use crate::isolate::{HouseTime, IsolatedBin};
 use crate::media::{Track, encoders};
 use crate::runtime;
@@ -46,6 +47,8 @@ struct State {
     /// Pads requested so far, for their names.
     requested: u32,
     host: Option<Host>,
+    /// The application's end of `app:`.
+    app: Option<AppHandle>,
 }
 
 #[derive(Debug)]
@@ -74,9 +77,23 @@ impl RtcSink {
             .unwrap_or_default()
     }
 
+    /// What the application was told by the far side (`app:`).
+    pub(super) fn feed(&self, json: &str) -> bool {
+        let app = self.state().app.clone();
+        let result = match app {
+            Some(app) => app.feed(json).map_err(|e| e.to_string()),
+            None => Err("the element is not running".to_owned()),
+        };
+        if let Err(error) = &result {
+            gst::warning!(CAT, imp = self, "a message was not taken: {error}");
+        }
+        result.is_ok()
+    }
+
     /// NULL → READY: everything that can be wrong without opening a port.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
-        let plan = self.plan()?;
+        let mut plan = self.plan()?;
+        plan.options.app = Some(app::channel().0);
         Registry::builtin()
             .open(&plan.uri, &plan.options)
             .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
@@ -100,13 +117,18 @@ impl RtcSink {
 
     /// READY → PAUSED: opens signalling.
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let plan = self.plan()?;
+        let mut plan = self.plan()?;
         let failed =
             |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{e}"));
+        let (end, app, notes) = app::channel();
+        plan.options.app = Some(end);
         let signaller = Registry::builtin()
             .open(&plan.uri, &plan.options)
             .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
+        // It holds the other clone; unless it is `app:`, nobody does.
+        plan.options.app = None;
         let announcer = Announcer::start(self.obj().upcast_ref()).map_err(|e| failed(&e))?;
+        relay(notes, announcer.clone());
         let (encoder, connection) = (self.obj().downgrade(), self.obj().downgrade());
         let config = HostConfig {
             element: self.obj().clone().upcast::<gst::Bin>().downgrade(),
@@ -137,6 +159,7 @@ impl RtcSink {
             host.add_track(track.clone(), pad.encoder_settings());
         }
         state.host = Some(host);
+        state.app = Some(app);
         Ok(())
     }
 
@@ -156,12 +179,24 @@ impl RtcSink {
 
     /// PAUSED → READY: ends all sessions and waits until they are gone.
     fn stop(&self) {
-        let host = self.state().host.take();
+        let mut state = self.state();
+        let host = state.host.take();
+        state.app = None;
+        drop(state);
         if let Some(host) = host {
             runtime::wait_for(host.stop());
         }
         self.house.0.send_replace(None);
     }
+}
+
+/// Hands what an `app:` signaller says to the application.
+fn relay(mut notes: mpsc::Receiver<String>, announcer: Announcer) {
+    runtime::spawn(async move {
+        while let Some(json) = notes.recv().await {
+            announcer.announce(Announcement::Note(json));
+        }
+    });
 }
 
 #[glib::object_subclass]

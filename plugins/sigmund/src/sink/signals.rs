@@ -2,8 +2,9 @@
 
 use std::sync::LazyLock;
 
-use glib::prelude::StaticType;
+use glib::prelude::{StaticType, ToValue};
 use glib::subclass::Signal;
+use gst::subclass::prelude::*;
 
 /// All of them. Handlers run on threads of ours, never under a lock.
 pub(super) fn all() -> &'static [Signal] {
@@ -26,6 +27,23 @@ pub(super) fn all() -> &'static [Signal] {
                     String::static_type(),
                     String::static_type(),
                 ])
+                .build(),
+            // (json): for `uri=app:`; carry this to the far side. Protocol
+            // `sigmund.v1`, see docs/sigmund-v1.md.
+            Signal::builder("outgoing-message")
+                .param_types([String::static_type()])
+                .build(),
+            // (json) -> taken: for `uri=app:`; what the far side said. What is
+            // not taken is explained in the log.
+            Signal::builder("incoming-message")
+                .action()
+                .param_types([String::static_type()])
+                .return_type::<bool>()
+                .class_handler(|args| {
+                    let sink = args.first()?.get::<super::RtcSink>().ok()?;
+                    let json = args.get(1)?.get::<String>().ok()?;
+                    Some(sink.imp().feed(&json).to_value())
+                })
                 .build(),
             // (id, webrtcbin): the peer's webrtcbin exists and has negotiated
             // nothing yet.
