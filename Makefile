@@ -45,7 +45,7 @@ check: test-packages ## formatting, lints, and the rules of the house
 
 unit: packages ## tests of single modules: first what decides, without any network code
 	@$(TIER) sigmund --no-default-features
-	@$(TIER) sigmund --features net
+	@$(TIER) sigmund --features net,nats
 	@$(TIER) gst-plugin-sigmund
 
 lab: test-packages test-tools ## tests of the test bench itself: networks, viewers, clips

@@ -14,6 +14,8 @@ mod gstwebrtc;
 mod janus;
 mod listen;
 pub mod memory;
+#[cfg(feature = "nats")]
+mod nats;
 mod registry;
 pub(crate) mod socket;
 #[cfg(unix)]

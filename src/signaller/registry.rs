@@ -74,6 +74,13 @@ impl Registry {
         registry.insert("app", app::CAPABILITIES, Some("app:"), app::open);
         #[cfg(unix)]
         registry.insert("stdio", stdio::CAPABILITIES, Some("stdio:"), stdio::open);
+        #[cfg(feature = "nats")]
+        {
+            use super::nats;
+            let example = Some("nats://HOST/STREAM");
+            registry.insert("nats", nats::CAPABILITIES, example, nats::open);
+            registry.insert("nats+tls", nats::CAPABILITIES, None, nats::open);
+        }
         registry.insert("memory", memory::CAPABILITIES, None, memory::open);
         registry
     }

@@ -3,10 +3,11 @@
 //!
 //! A server that is not installed skips its tests, loudly; with `CI=true` they
 //! fail.
-#![allow(clippy::panic, clippy::print_stderr)]
+#![allow(clippy::panic, clippy::print_stderr, clippy::unwrap_used)]
 
 mod gstwebrtc;
 mod janus;
+mod nats;
 mod server;
 
 use std::time::Duration;
@@ -74,6 +75,14 @@ impl Signal {
         };
         let found = timeout(SOON, search).await;
         found.unwrap_or_else(|_| panic!("there is no {what}"))
+    }
+
+    /// What arrives next, whatever it is.
+    async fn incoming(&mut self) -> Incoming {
+        match self.event().await {
+            Event::Incoming(incoming) => incoming,
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn joined(&mut self) -> (PeerId, PeerInfo) {

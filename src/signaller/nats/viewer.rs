@@ -1,0 +1,234 @@
+//! The viewer's side.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use async_nats::{Message as NatsMessage, StatusCode, Subject, Subscriber};
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+
+use super::publisher::read;
+use super::{Channel, Outcome, Subjects, forbidden, gone, lost};
+use crate::message::v1::{Envelope, Failure, Hello, PUBLISHER, Role};
+use crate::message::{Message, PeerId, VERSION};
+use crate::signaller::dial::quote;
+use crate::signaller::{Incoming, Outgoing, PeerInfo, SignallerError};
+
+/// What outlives a connection.
+#[derive(Default)]
+pub(super) struct Viewer {
+    /// Where the publisher reaches us.
+    inbox: OnceLock<String>,
+    session: Session,
+}
+
+/// What the publisher calls us, while it knows us. Never held across a wait.
+#[derive(Clone, Default)]
+struct Session(Arc<Mutex<Option<PeerId>>>);
+
+impl Session {
+    fn lock(&self) -> MutexGuard<'_, Option<PeerId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self) -> Option<PeerId> {
+        self.lock().clone()
+    }
+}
+
+impl Viewer {
+    /// Joins the stream, or comes back to it.
+    pub(super) async fn enter(
+        &self,
+        channel: Channel,
+        subjects: &Subjects,
+        incoming: mpsc::Sender<Incoming>,
+    ) -> Result<Carrier, SignallerError> {
+        let inbox = Subject::from(
+            self.inbox
+                .get_or_init(|| channel.client.new_inbox())
+                .as_str(),
+        );
+        let mut notes = channel
+            .client
+            .subscribe(inbox.clone())
+            .await
+            .map_err(|error| lost(&error))?;
+        if self.session.get().is_none() {
+            let hello = Envelope::Hello(Hello {
+                version: VERSION.to_owned(),
+                role: Role::View,
+                stream: subjects.stream.clone(),
+                token: None,
+                resume: None,
+                receives: None,
+                agent: Some(concat!("sigmund/", env!("CARGO_PKG_VERSION")).to_owned()),
+            });
+            channel.say(subjects.join(), Some(&inbox), &hello).await?;
+            let peer = welcomed(&mut notes).await?;
+            *self.session.lock() = Some(peer);
+            let joined = Incoming::Joined {
+                peer: PeerId::new(PUBLISHER),
+                info: PeerInfo {
+                    protocol: "nats".to_owned(),
+                    ..PeerInfo::default()
+                },
+            };
+            // The queue is new, there is room.
+            let _ = incoming.try_send(joined);
+        }
+        Ok(Carrier {
+            channel,
+            subjects: subjects.clone(),
+            inbox,
+            session: self.session.clone(),
+            notes,
+            incoming,
+        })
+    }
+
+    /// Tells the publisher that we are gone.
+    pub(super) async fn leave(&self, channel: &Channel, subjects: &Subjects) {
+        let session = self.session.lock().take();
+        if let Some(peer) = session {
+            let _ = channel
+                .say(subjects.peer(peer.as_str()), None, &bye("it has closed"))
+                .await;
+        }
+    }
+}
+
+/// What the publisher calls us.
+async fn welcomed(notes: &mut Subscriber) -> Result<PeerId, SignallerError> {
+    loop {
+        let message = notes.next().await.ok_or_else(gone)?;
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(SignallerError::Transient(
+                "nobody publishes a stream of that name on this NATS server".to_owned(),
+            ));
+        }
+        match read(&message.payload) {
+            Ok(Some(Envelope::Welcome(welcome))) if is_subject(welcome.peer.as_str()) => {
+                return Ok(welcome.peer);
+            }
+            Ok(Some(Envelope::Error(Failure { text, retry, .. }))) => {
+                let text = format!("the publisher says: {}", quote(text.as_bytes()));
+                return Err(if retry {
+                    SignallerError::Transient(text)
+                } else {
+                    SignallerError::Permanent(text)
+                });
+            }
+            // Of a session from before.
+            _ => (),
+        }
+    }
+}
+
+/// Can it stand in a subject, and does it mean one peer alone?
+pub(super) fn is_subject(name: &str) -> bool {
+    name.split('.').all(|token| {
+        let usual = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        !token.is_empty() && token.chars().all(usual)
+    })
+}
+
+fn bye(reason: &str) -> Envelope {
+    Envelope::Note {
+        peer: PeerId::new(PUBLISHER),
+        note: Message::Bye {
+            reason: reason.to_owned(),
+        },
+    }
+}
+
+/// One connection.
+pub(super) struct Carrier {
+    channel: Channel,
+    subjects: Subjects,
+    inbox: Subject,
+    session: Session,
+    notes: Subscriber,
+    incoming: mpsc::Sender<Incoming>,
+}
+
+impl Carrier {
+    pub(super) async fn run(mut self, mut outgoing: mpsc::Receiver<Outgoing>) -> Outcome {
+        loop {
+            tokio::select! {
+                note = outgoing.recv() => match note {
+                    Some(note) => self.say(note).await?,
+                    None => return Ok(self.channel),
+                },
+                note = self.notes.next() => {
+                    let heard = hear(&note.ok_or_else(gone)?);
+                    match heard {
+                        Some(Ok(message)) => {
+                            let peer = PeerId::new(PUBLISHER);
+                            if self.incoming.send(Incoming::Message { peer, message }).await.is_err() {
+                                return Ok(self.channel);
+                            }
+                        }
+                        Some(Err(reason)) => return Err(self.over(reason).await),
+                        None => (),
+                    }
+                }
+                Some(fault) = self.channel.faults.recv() => return Err(forbidden(&fault)),
+            }
+        }
+    }
+
+    async fn say(&self, note: Outgoing) -> Result<(), SignallerError> {
+        let Some(peer) = self.session.get() else {
+            return Ok(());
+        };
+        let subject = self.subjects.peer(peer.as_str());
+        let reason = match note {
+            Outgoing::Message { message, .. } if !matches!(message, Message::Bye { .. }) => {
+                let peer = PeerId::new(PUBLISHER);
+                let note = Envelope::Note {
+                    peer,
+                    note: message,
+                };
+                return self.channel.say(subject, Some(&self.inbox), &note).await;
+            }
+            Outgoing::Message { .. } => "it has left".to_owned(),
+            Outgoing::End { reason, .. } => reason,
+            Outgoing::Refuse { refusal, .. } => refusal.to_string(),
+        };
+        self.channel.say(subject, None, &bye(&reason)).await?;
+        self.channel.flush().await;
+        Err(self.over(reason).await)
+    }
+
+    /// The session is over; the next begins after a little while.
+    async fn over(&self, reason: String) -> SignallerError {
+        *self.session.lock() = None;
+        let left = Incoming::Left {
+            peer: PeerId::new(PUBLISHER),
+            reason: reason.clone(),
+        };
+        let _ = self.incoming.send(left).await;
+        SignallerError::Transient(format!("the session is over: {reason}"))
+    }
+}
+
+/// What the publisher says; or why it is over.
+fn hear(message: &NatsMessage) -> Option<Result<Message, String>> {
+    if message.status == Some(StatusCode::NO_RESPONDERS) {
+        return Some(Err("the publisher is gone".to_owned()));
+    }
+    let envelope = read(&message.payload).inspect_err(|error| {
+        tracing::debug!("a note that is none: {error}");
+    });
+    match envelope.ok()?? {
+        Envelope::Note {
+            note: Message::Bye { reason },
+            ..
+        }
+        | Envelope::Ended { reason } => Some(Err(quote(reason.as_bytes()))),
+        Envelope::Note { note, .. } => Some(Ok(note)),
+        Envelope::Refused { text, .. } => Some(Err(quote(text.as_bytes()))),
+        Envelope::Error(Failure { text, .. }) => Some(Err(quote(text.as_bytes()))),
+        _ => None,
+    }
+}
