@@ -72,7 +72,7 @@ pub(super) fn open(
     check_stream_name(stream).map_err(|error| OpenError(error.to_string()))?;
     let side = match options.role {
         Role::Publish => Side::Publisher(Publisher::new(&options.ice_servers)),
-        Role::Subscribe => Side::Viewer(Viewer::default()),
+        Role::Subscribe => Side::Viewer(Viewer::new(options.receives.as_ref())),
         Role::Both => {
             let why = "nats: publishes or watches; for both, use two elements";
             return Err(OpenError(why.to_owned()));

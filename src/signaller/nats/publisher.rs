@@ -12,11 +12,12 @@ use tokio::time::timeout;
 use super::{Channel, Outcome, Subjects, forbidden, gone, lost, random_token};
 use crate::address::IceServer;
 use crate::message::v1::{
-    Code, Envelope, Failure, Hello, Kind, MAX_TO_SERVER, PUBLISHER, ReadError, Role, Secret,
+    self, Code, Envelope, Failure, Hello, MAX_TO_SERVER, PUBLISHER, ReadError, Role, Secret,
     Welcome,
 };
 use crate::message::{Message, PeerId, VERSION};
-use crate::signaller::{Incoming, Outgoing, PeerInfo, Refusal, SignallerError};
+use crate::signaller::envelope::{cut, kind_of};
+use crate::signaller::{Incoming, Outgoing, PeerInfo, SignallerError};
 
 /// How long another publisher of the same stream may take to say so.
 const RIVAL: Duration = Duration::from_secs(1);
@@ -187,8 +188,14 @@ impl Carrier {
                 };
                 (peer, note, last)
             }
-            Outgoing::Refuse { peer, refusal } => (peer, refused(refusal), true),
-            Outgoing::End { peer, reason } => (peer, Envelope::Ended { reason }, true),
+            Outgoing::Refuse { peer, refusal } => {
+                let (kind, text) = kind_of(refusal);
+                (peer, Envelope::Refused { kind, text }, true)
+            }
+            Outgoing::End { peer, reason } => {
+                let reason = cut(reason);
+                (peer, Envelope::Ended { reason }, true)
+            }
         };
         let inbox = {
             let mut viewers = self.viewers.lock();
@@ -256,7 +263,7 @@ impl Carrier {
         };
         let info = PeerInfo {
             protocol: "nats".to_owned(),
-            agent: hello.agent,
+            agent: hello.agent.as_deref().map(v1::agent),
             receives: hello.receives,
             ..PeerInfo::default()
         };
@@ -299,14 +306,4 @@ pub(super) fn read(payload: &[u8]) -> Result<Option<Envelope>, ReadError> {
 /// to those of NATS.
 pub(super) fn is_inbox(reply: &str) -> bool {
     !reply.starts_with("sigmund.") && !reply.starts_with('$')
-}
-
-fn refused(refusal: Refusal) -> Envelope {
-    let (kind, text) = match refusal {
-        Refusal::Incompatible(text) => (Kind::Incompatible, text),
-        Refusal::Malformed(text) => (Kind::Malformed, text),
-        Refusal::Busy(text) => (Kind::Busy, text),
-        Refusal::Failed(text) => (Kind::Failed, text),
-    };
-    Envelope::Refused { kind, text }
 }

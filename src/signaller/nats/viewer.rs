@@ -7,15 +7,17 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
 use super::publisher::read;
-use super::{Channel, Outcome, Subjects, forbidden, gone, lost};
+use super::{CAPABILITIES, Channel, Outcome, Subjects, forbidden, gone, lost};
 use crate::message::v1::{Envelope, Failure, Hello, PUBLISHER, Role};
 use crate::message::{Message, PeerId, VERSION};
+use crate::sdp::Receives;
 use crate::signaller::dial::quote;
-use crate::signaller::{Incoming, Outgoing, PeerInfo, SignallerError};
+use crate::signaller::envelope::{from_viewer, publisher_joined};
+use crate::signaller::{Capabilities, Incoming, Offerer, Outgoing, SignallerError};
 
 /// What outlives a connection.
-#[derive(Default)]
 pub(super) struct Viewer {
+    receives: Option<Receives>,
     /// Where the publisher reaches us.
     inbox: OnceLock<String>,
     session: Session,
@@ -36,6 +38,14 @@ impl Session {
 }
 
 impl Viewer {
+    pub(super) fn new(receives: Option<&Receives>) -> Self {
+        Self {
+            receives: receives.cloned(),
+            inbox: OnceLock::new(),
+            session: Session::default(),
+        }
+    }
+
     /// Joins the stream, or comes back to it.
     pub(super) async fn enter(
         &self,
@@ -60,21 +70,18 @@ impl Viewer {
                 stream: subjects.stream.clone(),
                 token: None,
                 resume: None,
-                receives: None,
+                receives: self.receives.clone(),
                 agent: Some(concat!("sigmund/", env!("CARGO_PKG_VERSION")).to_owned()),
             });
             channel.say(subjects.join(), Some(&inbox), &hello).await?;
             let peer = welcomed(&mut notes).await?;
             *self.session.lock() = Some(peer);
-            let joined = Incoming::Joined {
-                peer: PeerId::new(PUBLISHER),
-                info: PeerInfo {
-                    protocol: "nats".to_owned(),
-                    ..PeerInfo::default()
-                },
+            let channel = Capabilities {
+                offerer: Offerer::Them,
+                ..CAPABILITIES
             };
             // The queue is new, there is room.
-            let _ = incoming.try_send(joined);
+            let _ = incoming.try_send(publisher_joined("nats", channel));
         }
         Ok(Carrier {
             channel,
@@ -90,9 +97,11 @@ impl Viewer {
     pub(super) async fn leave(&self, channel: &Channel, subjects: &Subjects) {
         let session = self.session.lock().take();
         if let Some(peer) = session {
-            let _ = channel
-                .say(subjects.peer(peer.as_str()), None, &bye("it has closed"))
-                .await;
+            let bye = from_viewer(Outgoing::End {
+                peer: PeerId::new(PUBLISHER),
+                reason: "it has closed".to_owned(),
+            });
+            let _ = channel.say(subjects.peer(peer.as_str()), None, &bye).await;
         }
     }
 }
@@ -130,15 +139,6 @@ pub(super) fn is_subject(name: &str) -> bool {
         let usual = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         !token.is_empty() && token.chars().all(usual)
     })
-}
-
-fn bye(reason: &str) -> Envelope {
-    Envelope::Note {
-        peer: PeerId::new(PUBLISHER),
-        note: Message::Bye {
-            reason: reason.to_owned(),
-        },
-    }
 }
 
 /// One connection.
@@ -182,22 +182,23 @@ impl Carrier {
             return Ok(());
         };
         let subject = self.subjects.peer(peer.as_str());
-        let reason = match note {
-            Outgoing::Message { message, .. } if !matches!(message, Message::Bye { .. }) => {
-                let peer = PeerId::new(PUBLISHER);
-                let note = Envelope::Note {
-                    peer,
-                    note: message,
-                };
-                return self.channel.say(subject, Some(&self.inbox), &note).await;
-            }
-            Outgoing::Message { .. } => "it has left".to_owned(),
-            Outgoing::End { reason, .. } => reason,
-            Outgoing::Refuse { refusal, .. } => refusal.to_string(),
+        let over = match &note {
+            Outgoing::Message { message, .. } => match message {
+                Message::Bye { reason } => Some(reason.clone()),
+                _ => None,
+            },
+            Outgoing::End { reason, .. } => Some(reason.clone()),
+            Outgoing::Refuse { refusal, .. } => Some(refusal.to_string()),
         };
-        self.channel.say(subject, None, &bye(&reason)).await?;
-        self.channel.flush().await;
-        Err(self.over(reason).await)
+        let note = from_viewer(note);
+        match over {
+            None => self.channel.say(subject, Some(&self.inbox), &note).await,
+            Some(reason) => {
+                self.channel.say(subject, None, &note).await?;
+                self.channel.flush().await;
+                Err(self.over(reason).await)
+            }
+        }
     }
 
     /// The session is over; the next begins after a little while.
