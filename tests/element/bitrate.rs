@@ -36,7 +36,7 @@ fn publish(stage: &Stage) -> Publisher {
 
 #[test]
 fn loss_moves_the_encoder_down_and_its_end_up_again() {
-    let Some(stage) = Stage::new() else { return };
+    let Some(stage) = Stage::alone() else { return };
     let mut publisher = publish(&stage);
     let viewer = Viewer::join_silent(&stage.viewer, &publisher.whep("cam"));
     viewer.watch(30);
@@ -57,7 +57,7 @@ fn loss_moves_the_encoder_down_and_its_end_up_again() {
 
 #[test]
 fn the_encoder_never_goes_below_the_least() {
-    let Some(stage) = Stage::new() else { return };
+    let Some(stage) = Stage::alone() else { return };
     let mut publisher = publish(&stage);
     let viewer = Viewer::join_silent(&stage.viewer, &publisher.whep("cam"));
     viewer.watch(10);
@@ -71,7 +71,7 @@ fn the_encoder_never_goes_below_the_least() {
 
 #[test]
 fn lost_packets_are_sent_again() {
-    let Some(stage) = Stage::new() else { return };
+    let Some(stage) = Stage::alone() else { return };
     let mut publisher = publish(&stage);
     let manners = Manners {
         loss_per_mille: 20,

@@ -22,7 +22,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Option<Self> {
-        let mut stage = Stage::new()?;
+        let mut stage = Stage::alone()?;
         let publisher = stage.show("");
         let endpoint = publisher.whep("cam");
         let witness = Viewer::join_silent(&stage.lab.host("witness"), &endpoint);

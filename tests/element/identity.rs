@@ -65,7 +65,7 @@ fn the_certificate_decides_where_we_may_choose() {
 
 #[test]
 fn an_impostor_disturbs_nobody() {
-    let Some(stage) = Stage::new() else { return };
+    let Some(stage) = Stage::alone() else { return };
     let mut publisher = stage.show("");
     let endpoint = publisher.whep("cam");
     let viewer = Viewer::join_silent(&stage.viewer, &endpoint);

@@ -141,7 +141,8 @@ fn each_line_that_people_paste_runs() {
                 "{name}: {log}"
             );
             let address = log.split_once("Watch at ")?.1.split_whitespace().next()?;
-            address.ends_with('/').then(|| address.to_owned())
+            let page = address.split('#').next().unwrap_or_default();
+            page.ends_with('/').then(|| page.to_owned())
         });
         if address.starts_with("http://") {
             http::request(&hermit, "GET", &format!("{address}healthz"), &[], "").expect(200);

@@ -12,7 +12,7 @@ use crate::scenes::{self, SOON, Stage};
 
 /// Joins seven seconds into a GOP of ten.
 fn catches_up(name: &str, codec: Codec) {
-    let Some(stage) = Stage::new() else { return };
+    let Some(stage) = Stage::alone() else { return };
     let mut publisher = stage.publish(&scenes::encoded(name));
     let endpoint = publisher.whep("cam");
     eventually(SOON * 2, "the stream is old", || {
@@ -62,7 +62,7 @@ fn vp8_with_rare_keyframes_is_live_within_two_seconds() {
 
 #[test]
 fn a_raw_stream_starts_fast_for_each_viewer() {
-    let Some(stage) = Stage::new() else { return };
+    let Some(stage) = Stage::alone() else { return };
     let mut publisher = stage.show("");
     let endpoint = publisher.whep("cam");
     for number in 0..5 {
@@ -78,7 +78,7 @@ fn a_raw_stream_starts_fast_for_each_viewer() {
 
 #[test]
 fn many_joiners_do_not_make_many_keyframes() {
-    let Some(stage) = Stage::new() else { return };
+    let Some(stage) = Stage::alone() else { return };
     let mut publisher = stage.show("");
     let endpoint = publisher.whep("cam");
     let stayer = Viewer::join_silent(&stage.viewer, &endpoint);

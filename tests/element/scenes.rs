@@ -1,5 +1,6 @@
 //! What most tests begin with: a server, a viewer, a stream.
 
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use sigmund_tests::{Host, Lab, Publisher};
@@ -12,6 +13,10 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub(crate) const PICTURE: &str = "videotestsrc is-live=true pattern=ball ! \
     video/x-raw,format=I420,width=640,height=360,framerate=30/1 ! identity name=stamp ! \
     queue name=picture";
+
+/// 320×240 at 15 frames a second, stamped, where many look at it.
+pub(crate) const SMALL: &str = "videotestsrc is-live=true pattern=ball ! \
+    video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! identity name=stamp ! queue";
 
 /// 440 Hz.
 pub(crate) const SOUND: &str = "audiotestsrc is-live=true freq=440 ! queue name=sound";
@@ -27,21 +32,46 @@ pub(crate) fn encoded(codec: &str) -> String {
     format!("{PICTURE} ! {encoder} ! queue")
 }
 
+/// Who may use the machine: many tests share it, one may have it alone.
+static MACHINE: RwLock<()> = RwLock::new(());
+
 /// A lab with a server and a viewer in it.
 pub(crate) struct Stage {
     pub(crate) lab: Lab,
     pub(crate) server: Host,
     pub(crate) viewer: Host,
+    _turn: Turn,
+}
+
+// Held, not read.
+#[allow(dead_code)]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
 }
 
 impl Stage {
     pub(crate) fn new() -> Option<Self> {
+        Self::with(Turn::Shared(
+            MACHINE.read().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+
+    /// For tests that judge times, or count frames: no other runs meanwhile.
+    pub(crate) fn alone() -> Option<Self> {
+        Self::with(Turn::Alone(
+            MACHINE.write().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+
+    fn with(turn: Turn) -> Option<Self> {
         let mut lab = Lab::new()?;
         let (server, viewer) = (lab.host("server"), lab.host("viewer"));
         Some(Self {
             lab,
             server,
             viewer,
+            _turn: turn,
         })
     }
 
