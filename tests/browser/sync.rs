@@ -18,10 +18,10 @@ const PLAYOUT: &str = "
 #[test]
 fn sound_and_picture_are_played_as_they_were_made() {
     let Some(stage) = Stage::new() else { return };
-    let sink = stage.sink("allowed-origins=*");
+    let sink = stage.sink("");
     let mut publisher = stage.publish(&format!("{SMALL} ! {sink} {SOUND} ! cam."));
     let browser = Browser::start(&stage.viewer, Kind::Chromium);
-    browser.open("about:blank");
+    browser.open(&publisher.address());
     page::whep(&browser, &publisher.whep("cam"));
     let times = eventually(Duration::from_secs(15), "sender reports", || {
         let answer = page::ask(&browser, PLAYOUT, &[]);
