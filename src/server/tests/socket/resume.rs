@@ -1,0 +1,161 @@
+//! Who comes back is who it was, if it comes back in time.
+
+use super::*;
+
+#[tokio::test]
+async fn a_viewer_that_comes_back_in_time_was_never_away() {
+    let relay = Relay::new().await;
+    let mut publisher = relay.publisher().await;
+    let (viewer, welcome) = Client::welcomed(relay.address(), hello("view")).await;
+    let (peer, _) = publisher.joined().await;
+    drop(viewer);
+    publisher.send(note(&peer, offer())).await;
+    let again = with(hello("view"), "resume", welcome["resume"].clone());
+    let (mut viewer, back) = Client::welcomed(relay.address(), again).await;
+    assert_eq!(back["peer"], welcome["peer"]);
+    assert_eq!(viewer.hear().await, note("publisher", offer()), "it waited");
+    viewer.send(note("publisher", answer())).await;
+    assert_eq!(publisher.hear().await, note(&peer, answer()), "nobody left");
+}
+
+#[tokio::test]
+async fn a_viewer_that_stays_away_has_left() {
+    let limits = Limits {
+        resume_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let relay = Relay::strict(limits).await;
+    let mut publisher = relay.publisher().await;
+    let (viewer, welcome) = Client::welcomed(relay.address(), hello("view")).await;
+    let (peer, _) = publisher.joined().await;
+    drop(viewer);
+    let left = publisher.hear().await;
+    assert_eq!(
+        (&left["type"], &left["peer"]),
+        (&json!("left"), &json!(peer))
+    );
+    let again = with(hello("view"), "resume", welcome["resume"].clone());
+    let error = Client::refused(relay.address(), again).await;
+    assert_eq!(
+        (&error["code"], &error["retry"]),
+        (&json!("gone"), &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn a_publisher_that_comes_back_in_time_has_its_sessions() {
+    let relay = Relay::new().await;
+    let (mut publisher, welcome) = Client::welcomed(relay.address(), hello("publish")).await;
+    let mut viewer = relay.viewer().await;
+    let (peer, _) = publisher.joined().await;
+    let gone = relay.viewer().await;
+    let (lost, _) = publisher.joined().await;
+    drop(publisher);
+    gone.leave().await;
+    let late = tokio::spawn(post(relay.address(), "/whep/cam", OFFER));
+    viewer.send(note("publisher", answer())).await;
+
+    let again = with(hello("publish"), "resume", welcome["resume"].clone());
+    let (mut publisher, back) = Client::welcomed(relay.address(), again).await;
+    let sessions = back["sessions"].as_array().unwrap();
+    assert!(sessions.contains(&json!(peer)) && !sessions.contains(&json!(lost)));
+    let mut heard = Vec::new();
+    while heard.len() < 4 {
+        heard.push(publisher.hear().await);
+    }
+    assert!(heard.contains(&note(&peer, answer())), "{heard:?}");
+    let joined = heard.iter().find(|it| it["type"] == "joined").unwrap();
+    publisher
+        .send(note(joined["peer"].as_str().unwrap(), answer()))
+        .await;
+    assert_eq!(
+        late.await.unwrap().status,
+        201,
+        "it waited for its publisher"
+    );
+    publisher.send(note(&peer, offer())).await;
+    assert_eq!(viewer.hear().await, note("publisher", offer()));
+}
+
+#[tokio::test]
+async fn a_publisher_that_stays_away_takes_its_stream_along() {
+    let limits = Limits {
+        resume_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let relay = Relay::strict(limits).await;
+    let (publisher, welcome) = Client::welcomed(relay.address(), hello("publish")).await;
+    let mut viewer = relay.viewer().await;
+    drop(publisher);
+    assert_eq!(viewer.hear().await["type"], "ended");
+    assert_eq!(streams(relay.address()).await, json!([]));
+    let again = with(hello("publish"), "resume", welcome["resume"].clone());
+    let (_publisher, back) = Client::welcomed(relay.address(), again).await;
+    assert!(back.get("sessions").is_none(), "it begins anew");
+}
+
+#[tokio::test]
+async fn who_comes_back_before_its_loss_was_noticed_replaces_itself() {
+    let relay = Relay::new().await;
+    let (mut publisher, welcome) = Client::welcomed(relay.address(), hello("publish")).await;
+    let mut viewer = relay.viewer().await;
+    let (peer, _) = publisher.joined().await;
+    let again = with(hello("publish"), "resume", welcome["resume"].clone());
+    let (mut second, back) = Client::welcomed(relay.address(), again).await;
+    assert_eq!(back["sessions"], json!([peer]));
+    assert_eq!(publisher.failure().await["code"], "gone");
+    second.send(note(&peer, offer())).await;
+    assert_eq!(viewer.hear().await, note("publisher", offer()));
+}
+
+#[tokio::test]
+async fn a_secret_is_good_for_its_own_role_and_stream_alone() {
+    let relay = Relay::new().await;
+    let _publisher = relay.publisher().await;
+    let (_viewer, welcome) = Client::welcomed(relay.address(), hello("view")).await;
+    let stolen = with(hello("view"), "resume", welcome["resume"].clone());
+    let other = with(stolen, "stream", "other");
+    let error = Client::refused(relay.address(), other).await;
+    assert_eq!(error["code"], "gone");
+}
+
+#[tokio::test]
+async fn a_stream_has_one_publisher_unless_that_is_lost() {
+    let relay = Relay::new().await;
+    let publisher = relay.publisher().await;
+    let error = Client::refused(relay.address(), hello("publish")).await;
+    assert_eq!(
+        (&error["code"], &error["retry"]),
+        (&json!("taken"), &json!(true))
+    );
+    let mut viewer = relay.viewer().await;
+    drop(publisher);
+    let deadline = tokio::time::Instant::now() + LONG;
+    let mut successor = loop {
+        let mut client = Client::open(relay.address()).await;
+        client.send(hello("publish")).await;
+        if client.hear().await["type"] == "welcome" {
+            break client;
+        }
+        assert!(tokio::time::Instant::now() < deadline);
+    };
+    assert_eq!(
+        viewer.hear().await["type"],
+        "ended",
+        "its publisher is gone"
+    );
+    let _viewer = relay.viewer().await;
+    successor.joined().await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_says_so_and_leaves_the_port() {
+    let publisher = Publisher::new().await;
+    let to = publisher.address();
+    let (mut viewer, _) = Client::welcomed(to, hello("view")).await;
+    let (lost, _) = Client::welcomed(to, hello("view")).await;
+    drop(lost);
+    publisher.close().await;
+    std::net::TcpListener::bind(to).expect("the port is free");
+    assert_eq!(viewer.hear().await["type"], "ended");
+}
