@@ -52,7 +52,7 @@ lab: test-packages test-tools ## tests of the test bench itself: networks, viewe
 	@$(TIER) sigmund-tests --test lab
 
 schemes: test-packages test-tools ## signalling schemes against the servers that they are for
-	@$(TIER) sigmund-tests --test $@
+	@$(TIER) sigmund-tests --test schemes
 
 element: test-packages test-tools ## the elements, with viewers that are not browsers
 	@$(TIER) sigmund-tests --test element

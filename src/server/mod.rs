@@ -7,6 +7,7 @@
 //! | [`routes`] | the routes, and whom the server listens to |
 //! | [`whep`] | the WHEP endpoint and its sessions |
 //! | [`socket`] | WebSockets of viewers and publishers: `sigmund.v1` |
+//! | [`gstwebrtc`] | WebSockets of gst-plugins-rs' clients |
 //! | [`assets`], [`page`] | the web page |
 //! | [`problem`] | errors as HTTP says them |
 //! | [`rules`] | what a server goes by, which can change while it runs |
@@ -17,6 +18,7 @@
 
 mod accept;
 mod assets;
+mod gstwebrtc;
 mod hub;
 mod page;
 mod problem;

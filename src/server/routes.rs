@@ -20,7 +20,7 @@ use super::hub::Hub;
 use super::problem::Problem;
 use super::rules::{Current, Rules, unix_time};
 use super::socket::{self, Slots};
-use super::{assets, whep};
+use super::{assets, gstwebrtc, whep};
 use crate::access::{self, Action, Denied, Grant, Policy};
 
 /// What all handlers share.
@@ -52,7 +52,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/ws", get(socket::endpoint))
         .route("/whep/{stream}", any(whep::endpoint))
         .route("/whep/{stream}/{session}", any(whep::session))
-        .fallback(asset)
+        .fallback(anything)
         .method_not_allowed_fallback(async || method_not_allowed("GET, HEAD"))
         .layer(from_fn_with_state(app.clone(), guard))
         .with_state(app)
@@ -186,10 +186,20 @@ pub(super) async fn options() -> Response {
     (StatusCode::OK, headers).into_response()
 }
 
-async fn asset(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+/// The page; or a WebSocket of those who speak gst-plugins-rs' protocol, which
+/// they open at any path.
+async fn anything(State(app): State<Arc<App>>, request: Request) -> Response {
+    if gstwebrtc::is_wanted(request.headers()) {
+        let opened = gstwebrtc::endpoint(&app, request);
+        return opened.unwrap_or_else(IntoResponse::into_response);
+    }
+    asset(request.method(), request.uri(), request.headers())
+}
+
+fn asset(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
-    match assets::serve(path, &headers) {
-        Some(response) if method == Method::GET || method == Method::HEAD => response,
+    match assets::serve(path, headers) {
+        Some(response) if *method == Method::GET || *method == Method::HEAD => response,
         Some(_) => method_not_allowed("GET, HEAD"),
         None => Problem::not_found(
             "there is nothing here",

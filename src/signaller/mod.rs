@@ -10,7 +10,7 @@ pub(crate) mod dial;
 pub(crate) mod envelope;
 #[cfg(test)]
 pub(crate) mod fake;
-mod gstwebrtc;
+pub(crate) mod gstwebrtc;
 mod janus;
 mod listen;
 pub mod memory;

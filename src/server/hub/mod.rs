@@ -24,7 +24,7 @@ use axum::http::HeaderValue;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::rules::Current;
 use crate::access::{Buckets, Limits, Rate, client_of};
@@ -50,6 +50,8 @@ const STREAM_ENDED: &str = "the stream has ended";
 pub(crate) struct Hub {
     rules: Arc<Current>,
     state: Mutex<State>,
+    /// Notes when a stream has come or gone.
+    changed: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -132,6 +134,7 @@ impl Hub {
         Arc::new(Self {
             rules,
             state: Mutex::default(),
+            changed: watch::Sender::new(()),
         })
     }
 
@@ -143,6 +146,11 @@ impl Hub {
     /// that a stream has ended: their media goes on, and they come back.
     pub(crate) fn shut(&self) {
         self.state().shut = true;
+    }
+
+    /// Changes when a stream has come or gone.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// All streams and how many watch each.
@@ -396,7 +404,7 @@ fn peer_name(protocol: &str) -> Result<PeerId, JoinError> {
 }
 
 /// `BYTES` random bytes as text that can stand in a URL.
-fn random_name<const BYTES: usize>() -> Result<String, JoinError> {
+pub(super) fn random_name<const BYTES: usize>() -> Result<String, JoinError> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(|_| JoinError::NoRandom)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))

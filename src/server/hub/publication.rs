@@ -82,6 +82,7 @@ impl Hub {
         };
         state.streams.insert(name.to_owned(), stream);
         drop(state);
+        self.changed.send_replace(());
         end(displaced);
         let publication = Publication {
             hub: self.clone(),
@@ -166,6 +167,7 @@ impl Drop for Publication {
         let ended = state.take_off(&self.name);
         let shut = state.shut;
         drop(state);
+        self.hub.changed.send_replace(());
         if !shut {
             end(ended);
         }

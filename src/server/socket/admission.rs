@@ -14,11 +14,11 @@ use crate::server::rules::unix_time;
 use crate::signaller::{PeerInfo, envelope};
 
 /// Who opens a connection, as its request says.
-pub(super) struct Caller {
-    pub(super) address: IpAddr,
+pub(in crate::server) struct Caller {
+    pub(in crate::server) address: IpAddr,
     /// What it calls us.
-    pub(super) host: Option<String>,
-    pub(super) agent: Option<String>,
+    pub(in crate::server) host: Option<String>,
+    pub(in crate::server) agent: Option<String>,
 }
 
 /// Lets a client in, anew or again.

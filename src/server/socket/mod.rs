@@ -36,9 +36,9 @@ use super::routes::{App, text};
 use crate::message::VERSION;
 use crate::message::v1::{Code, Envelope, Failure, MAX_TO_CLIENT};
 
+pub(super) use admission::Caller;
 pub(super) use resume::Slots;
 
-use admission::Caller;
 use carry::Ending;
 
 /// How long a farewell may take.
@@ -50,17 +50,39 @@ const READ_BUFFER: usize = 4 * 1024;
 type Io = TokioAdapter<TokioIo<Upgraded>>;
 
 /// Both directions of a WebSocket.
-struct Wire {
-    sender: WebSocketSender<Io>,
-    receiver: WebSocketReceiver<Io>,
+pub(super) struct Wire {
+    pub(super) sender: WebSocketSender<Io>,
+    pub(super) receiver: WebSocketReceiver<Io>,
 }
 
-/// Turns the connection into a WebSocket (RFC 6455 section 4.2).
+/// A WebSocket that speaks `sigmund.v1`.
 pub(super) async fn endpoint(
     State(app): State<Arc<App>>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let accept = check(request.headers())?;
+    let shared = app.clone();
+    upgrade(
+        &app,
+        request,
+        Some(VERSION),
+        |wire, caller, stop| async move {
+            serve(wire, &shared, caller, stop).await;
+        },
+    )
+}
+
+/// Turns the connection into a WebSocket (RFC 6455 section 4.2), which `serve`
+/// gets.
+pub(super) fn upgrade<F>(
+    app: &Arc<App>,
+    mut request: Request,
+    subprotocol: Option<&'static str>,
+    serve: impl FnOnce(Wire, Caller, watch::Receiver<()>) -> F + Send + 'static,
+) -> Result<Response, Problem>
+where
+    F: Future<Output = ()> + Send,
+{
+    let accept = check(request.headers(), subprotocol)?;
     let extensions = request.extensions();
     let handover = extensions.get::<Handover>().cloned();
     let client = extensions.get::<Client>().copied();
@@ -73,27 +95,26 @@ pub(super) async fn endpoint(
         agent: text(request.headers(), &header::USER_AGENT).map(str::to_owned),
     };
     let upgrade = hyper::upgrade::on(&mut request);
-    let stop = handover.stop();
+    let (app, stop) = (app.clone(), handover.stop());
     handover.to(async move {
         match upgrade.await {
-            Ok(upgraded) => serve(open(upgraded, &app).await, &app, caller, stop).await,
+            Ok(upgraded) => serve(open(upgraded, &app).await, caller, stop).await,
             Err(error) => tracing::debug!("a WebSocket did not come about: {error}"),
         }
     });
-    let headers = [
-        (header::CONNECTION, HeaderValue::from_static("upgrade")),
-        (header::UPGRADE, HeaderValue::from_static("websocket")),
-        (header::SEC_WEBSOCKET_ACCEPT, accept),
-        (
-            header::SEC_WEBSOCKET_PROTOCOL,
-            HeaderValue::from_static(VERSION),
-        ),
-    ];
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(subprotocol) = subprotocol {
+        let spoken = HeaderValue::from_static(subprotocol);
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, spoken);
+    }
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response())
 }
 
 /// What to answer a WebSocket's handshake with, if it is one of ours.
-fn check(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
+fn check(headers: &HeaderMap, subprotocol: Option<&str>) -> Result<HeaderValue, Problem> {
     let lists = |name, wanted: &str| {
         let values = headers.get_all(name).iter();
         let mut items = values
@@ -108,7 +129,7 @@ fn check(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
         return Err(no_websocket("only version 13 of WebSocket is spoken here")
             .with(header::SEC_WEBSOCKET_VERSION, "13"));
     }
-    if !lists(header::SEC_WEBSOCKET_PROTOCOL, VERSION) {
+    if subprotocol.is_some_and(|it| !lists(header::SEC_WEBSOCKET_PROTOCOL, it)) {
         return Err(no_websocket(
             "only the subprotocol sigmund.v1 is spoken here",
         ));
@@ -200,7 +221,7 @@ impl Wire {
     }
 
     /// Says why, closes, and gives the client a little time to hear it.
-    async fn close(mut self, why: Option<Failure>) {
+    pub(super) async fn close(mut self, why: Option<Failure>) {
         let farewell = async {
             if let Some(failure) = &why {
                 self.send(&Envelope::Error(failure.clone())).await?;

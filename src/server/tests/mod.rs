@@ -1,5 +1,6 @@
 //! The server over real TCP, spoken to by hand, so that every byte is ours.
 
+mod gstwebrtc;
 mod lifecycle;
 mod limits;
 mod socket;

@@ -249,7 +249,26 @@ fn notes() -> Vec<Value> {
     ]
 }
 
+fn requests() -> Vec<Value> {
+    vec![
+        json!({"type": "setProtocolVersion", "version": "v1_1"}),
+        json!({"type": "setPeerStatus", "roles": ["producer", "listener"], "meta": {"name": "n"}, "peerId": "p"}),
+        json!({"type": "startSession", "peerId": "p", "offer": "o"}),
+        json!({"type": "endSessionV1_1", "sessionId": "s", "error": "e"}),
+        json!({"type": "peer", "sessionId": "s", "ice": {"candidate": "c", "sdpMLineIndex": 0}}),
+        json!({"type": "listConsumers"}),
+    ]
+}
+
 proptest! {
+    #[test]
+    fn no_request_causes_a_panic(value in mutated(requests())) {
+        if let Ok(note) = serde_json::from_value::<ToServer>(value) {
+            let written = serde_json::to_value(&note).unwrap();
+            prop_assert_eq!(serde_json::from_value::<ToServer>(written).unwrap(), note);
+        }
+    }
+
     #[test]
     fn no_note_causes_a_panic(value in mutated(notes())) {
         let (mut sessions, _) = started(None);
