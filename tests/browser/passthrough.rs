@@ -31,7 +31,7 @@ fn passes(kind: Kind, codec: &str) {
     let Some(stage) = Stage::new() else { return };
     let mut publisher = stage.publish(&format!("{} ! {}", file(codec), stage.sink("")));
     let browser = stage.watch(kind, &publisher.address());
-    page::stamps(&browser, 5).assert_smooth(640, 480, 5);
+    page::assert_smooth(&browser, 640, 480);
     assert_eq!(publisher.video_encoders(), []);
     let played = browser.ask("return window.sigmund.stats().codec;", &[]);
     eprintln!("{kind:?} plays {played}");

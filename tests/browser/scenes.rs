@@ -11,9 +11,9 @@ use sigmund_tests::{Host, Lab, Publisher};
 /// busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
-/// 1280×720 at 30 frames a second, stamped.
+/// 640×360 at 30 frames a second, stamped.
 pub(crate) const PICTURE: &str = "videotestsrc is-live=true pattern=ball ! \
-    video/x-raw,format=I420,width=1280,height=720,framerate=30/1 ! identity name=stamp ! queue";
+    video/x-raw,format=I420,width=640,height=360,framerate=30/1 ! identity name=stamp ! queue";
 
 /// A small one, where many decode it on one machine.
 pub(crate) const SMALL: &str = "videotestsrc is-live=true pattern=ball ! \

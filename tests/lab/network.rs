@@ -74,6 +74,9 @@ impl Lab {
         ip(&[
             "-n", &switch, "link", "set", &port, "master", "bridge", "up",
         ]);
+        // An IPv6 address that comes a second later is a "network change", and
+        // browsers break off what they are loading.
+        ip(&["-n", ns, "link", "set", "eth0", "addrgenmode", "none"]);
         let address = format!("{}/24", host.address);
         ip(&["-n", ns, "address", "add", &address, "dev", "eth0"]);
         ip(&["-n", ns, "link", "set", "eth0", "up"]);

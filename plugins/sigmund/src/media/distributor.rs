@@ -402,9 +402,17 @@ fn without_delimiter(frame: gst::Buffer) -> gst::Buffer {
     let mut head = [0u8; 6];
     let read = frame.copy_to_slice(0, &mut head).is_ok();
     match head {
-        [0, 0, 0, 1, 9, _] if read => frame
-            .copy_region(gst::BufferCopyFlags::all(), head.len()..)
-            .unwrap_or(frame),
+        [0, 0, 0, 1, 9, _] if read => {
+            let Ok(mut rest) = frame.copy_region(gst::BufferCopyFlags::all(), head.len()..) else {
+                return frame;
+            };
+            // Only copies from the start on keep them.
+            let buffer = rest.make_mut();
+            buffer.set_pts(frame.pts());
+            buffer.set_dts(frame.dts());
+            buffer.set_duration(frame.duration());
+            rest
+        }
         _ => frame,
     }
 }
@@ -414,7 +422,10 @@ fn without_delimiter(frame: gst::Buffer) -> gst::Buffer {
 fn is_keyframe(codec: Codec, frame: &gst::Buffer) -> bool {
     match codec {
         Codec::Opus => true,
-        Codec::H264 => !frame.flags().contains(gst::BufferFlags::DELTA_UNIT),
+        Codec::H264 => frame.map_readable().is_ok_and(|data| {
+            data.windows(4)
+                .any(|w| w[..3] == [0, 0, 1] && w[3] & 0x1f == 5)
+        }),
         Codec::Vp8 => {
             let mut first = [0u8];
             frame.copy_to_slice(0, &mut first).is_ok() && first[0] & 1 == 0
