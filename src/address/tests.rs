@@ -6,6 +6,7 @@ fn uri(text: &str) -> SignallingUri {
     SignallingUri::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
+// rules: long because it is a table, a row a URI.
 #[test]
 fn a_signalling_uri_is_taken_apart() {
     let cases = [
@@ -149,6 +150,7 @@ fn a_password_in_a_signalling_uri_is_refused_and_not_repeated() {
     );
 }
 
+// rules: long because it is a table, a row a URI.
 #[test]
 fn an_ice_server_is_taken_apart() {
     let cases = [

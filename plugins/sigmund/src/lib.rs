@@ -7,6 +7,7 @@
 //! | `media` | tracks, encoders as a table, encodings that live while someone needs them, fan-out |
 //! | `webrtcbin` | the only folder that knows webrtcbin: a typed handle, the guard in its callbacks, its quirks |
 //! | `isolate` | a bin whose errors and states stay inside |
+//! | `trace` | `tracing` into GStreamer's log |
 //! | `runtime` | the tokio runtime and the bounded pool for blocking GStreamer calls |
 //!
 //! Lock order, for the whole plugin: `settings`, then `state`, then a pad's
@@ -18,6 +19,7 @@ mod isolate;
 mod media;
 mod runtime;
 mod sink;
+mod trace;
 mod webrtcbin;
 
 /// For what belongs to no folder.

@@ -9,8 +9,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-mod trace;
-
 /// Tasks only pass notes and decide; two workers carry thousands of them.
 const WORKERS: usize = 2;
 
@@ -24,7 +22,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .max_blocking_threads(BLOCKING + 4)
         .thread_name("sigmund")
         .thread_keep_alive(Duration::from_secs(5))
-        .on_thread_start(trace::enter)
+        .on_thread_start(crate::trace::enter)
         .enable_all()
         .build()
         .expect("threads and an epoll instance can be made at start-up")

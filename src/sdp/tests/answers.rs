@@ -44,7 +44,12 @@ fn it_has_the_m_lines_of_the_offer_in_their_order() {
             } else {
                 assert_eq!(ours[1..], ["0", theirs[2], theirs[3]]);
                 assert_eq!(lines(line, "a=inactive").len(), 1);
-                assert_eq!(lines(line, "a=").len(), 2, "{line}");
+                // Besides, what its format is, as it was offered.
+                let maps = lines(line, "a=rtpmap:");
+                let offered = lines(section(offer, index), "a=rtpmap:");
+                assert!(maps.iter().all(|map| offered.contains(map)), "{line}");
+                assert_eq!(lines(line, "a=").len(), 2 + maps.len(), "{line}");
+                assert!(maps.len() <= 1, "{line}");
             }
         }
         // It is a description that can be read again.

@@ -10,6 +10,8 @@ pub(crate) use announce::{Announcement, Announcer};
 pub(crate) use host::{Host, HostConfig};
 pub(crate) use snapshot::Snapshot;
 
+pub(crate) use crate::webrtcbin::{Network, warm_up};
+
 static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
     gst::DebugCategory::new(
         "rtcsession",

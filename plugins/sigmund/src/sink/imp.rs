@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::pad::RtcSinkPad;
 use super::settings::{self, Plan, Settings};
 use super::signals;
-use crate::driver::{Announcement, Announcer, Host, HostConfig, Snapshot};
+use crate::driver::{self, Announcement, Announcer, Host, HostConfig, Snapshot};
 use crate::isolate::{HouseTime, IsolatedBin};
 use crate::media::{Track, encoders};
 use crate::runtime;
@@ -102,7 +102,7 @@ impl RtcSink {
             for codec in plan.codecs {
                 encoders::can_encode(codec);
             }
-            crate::webrtcbin::warm_up();
+            driver::warm_up();
         });
         Ok(())
     }

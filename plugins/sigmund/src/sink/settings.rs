@@ -10,7 +10,7 @@ use sigmund::ladder::Limits;
 use sigmund::sdp::Codec;
 use sigmund::signaller::{Options, Role, TlsFiles};
 
-use crate::webrtcbin::Network;
+use crate::driver::Network;
 
 const VIDEO_CODECS: &str = "H264,VP8";
 const AUDIO_CODECS: &str = "OPUS";

@@ -19,7 +19,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 });
 
 /// Makes this thread's `tracing` events go to GStreamer's log, for its life.
-pub(super) fn enter() {
+pub(crate) fn enter() {
     std::mem::forget(tracing::subscriber::set_default(ToGst));
 }
 
