@@ -27,7 +27,7 @@ pub(crate) struct Stage {
     pub(crate) server: Host,
     pub(crate) viewer: Host,
     // Fields drop in this order: the turn ends when the lab is gone.
-    pub(crate) lab: Lab,
+    _lab: Lab,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -39,7 +39,7 @@ impl Stage {
         Some(Self {
             server,
             viewer,
-            lab,
+            _lab: lab,
             _turn: turn,
         })
     }

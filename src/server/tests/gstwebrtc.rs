@@ -435,9 +435,11 @@ async fn a_token_comes_in_the_header() {
 
 #[tokio::test]
 async fn who_floods_is_turned_out() {
-    let mut limits = crate::access::Limits::default();
-    limits.message_burst = 3;
-    limits.messages_per_second = 1;
+    let limits = crate::access::Limits {
+        message_burst: 3,
+        messages_per_second: 1,
+        ..crate::access::Limits::default()
+    };
     let settings = Settings {
         limits,
         ..Settings::default()
