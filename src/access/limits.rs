@@ -77,12 +77,98 @@ impl Default for Limits {
     }
 }
 
+/// One limit, to be changed.
+#[derive(Debug)]
+pub enum Slot<'a> {
+    /// So many, or so many bytes.
+    Size(&'a mut usize),
+    /// So many, or so many a second.
+    Count(&'a mut u32),
+    /// So long.
+    Time(&'a mut Duration),
+}
+
 impl Limits {
+    /// What they are called in settings.
+    pub const NAMES: [&'static str; 20] = [
+        "connections",
+        "connections-per-address",
+        "sessions-per-address",
+        "streams",
+        "viewers-per-stream",
+        "join-burst",
+        "joins-per-second",
+        "message",
+        "message-burst",
+        "messages-per-second",
+        "body",
+        "head",
+        "header-fields",
+        "head-timeout",
+        "body-timeout",
+        "write-timeout",
+        "tls-timeout",
+        "answer-timeout",
+        "idle-timeout",
+        "resume-timeout",
+    ];
+
+    /// The limit of that name.
+    pub fn slot(&mut self, name: &str) -> Option<Slot<'_>> {
+        Some(match name {
+            "connections" => Slot::Size(&mut self.connections),
+            "connections-per-address" => Slot::Size(&mut self.connections_per_address),
+            "sessions-per-address" => Slot::Size(&mut self.sessions_per_address),
+            "streams" => Slot::Size(&mut self.streams),
+            "viewers-per-stream" => Slot::Size(&mut self.viewers_per_stream),
+            "join-burst" => Slot::Count(&mut self.join_burst),
+            "joins-per-second" => Slot::Count(&mut self.joins_per_second),
+            "message" => Slot::Size(&mut self.message),
+            "message-burst" => Slot::Count(&mut self.message_burst),
+            "messages-per-second" => Slot::Count(&mut self.messages_per_second),
+            "body" => Slot::Size(&mut self.body),
+            "head" => Slot::Size(&mut self.head),
+            "header-fields" => Slot::Size(&mut self.header_fields),
+            "head-timeout" => Slot::Time(&mut self.head_timeout),
+            "body-timeout" => Slot::Time(&mut self.body_timeout),
+            "write-timeout" => Slot::Time(&mut self.write_timeout),
+            "tls-timeout" => Slot::Time(&mut self.tls_timeout),
+            "answer-timeout" => Slot::Time(&mut self.answer_timeout),
+            "idle-timeout" => Slot::Time(&mut self.idle_timeout),
+            "resume-timeout" => Slot::Time(&mut self.resume_timeout),
+            _ => return None,
+        })
+    }
+
     /// For a server that does nothing but this, and for many.
     pub fn standalone() -> Self {
         Self {
             connections: 16 * 1024,
             ..Self::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_has_a_name_of_its_own() {
+        let mut limits = Limits::default();
+        let mut seen = std::collections::HashSet::new();
+        for name in Limits::NAMES {
+            let slot = match limits.slot(name) {
+                Some(Slot::Size(slot)) => std::ptr::from_mut(slot).addr(),
+                Some(Slot::Count(slot)) => std::ptr::from_mut(slot).addr(),
+                Some(Slot::Time(slot)) => std::ptr::from_mut(slot).addr(),
+                None => panic!("{name}"),
+            };
+            assert!(seen.insert(slot), "{name} is another's");
+        }
+        assert!(limits.slot("other").is_none());
+        // A field that is not listed has no name.
+        let fields = format!("{limits:?}").matches(": ").count();
+        assert_eq!(fields, Limits::NAMES.len());
     }
 }

@@ -30,7 +30,7 @@ use url::Url;
 
 pub use authenticator::Authenticator;
 pub use grant::{Action, Denied, Grant, Pattern, Rights};
-pub use limits::Limits;
+pub use limits::{Limits, Slot};
 pub use rate::{Bucket, Buckets, Rate};
 pub use turn::{DEFAULT_TTL, IceServers, TurnSecret};
 
@@ -124,7 +124,8 @@ pub struct Policy {
     /// Is the server reached by TLS? Then any `Host` will do: the browser has
     /// already found it in the certificate.
     pub tls: bool,
-    /// Names that the server goes by, besides `localhost` and IP addresses.
+    /// Names that the server goes by, besides `localhost` and IP addresses; `*`
+    /// for any.
     pub allowed_hosts: Vec<String>,
     /// Foreign pages that may speak to it (`https://example.org`); `*` for all.
     pub allowed_origins: Vec<String>,
@@ -137,7 +138,9 @@ impl Policy {
         let Some((name, _)) = split_host(host) else {
             return Err(AccessError("the Host header makes no sense".into()));
         };
-        let listed = |allowed: &String| allowed.trim_end_matches('.').eq_ignore_ascii_case(&name);
+        let listed = |allowed: &String| {
+            allowed == "*" || allowed.trim_end_matches('.').eq_ignore_ascii_case(&name)
+        };
         if self.tls
             || name.parse::<IpAddr>().is_ok()
             || name == "localhost"
