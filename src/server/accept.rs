@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
+use super::events::{Event, Observer};
 use super::rules::Current;
 use super::tls::Certificate;
 use crate::access::{Limits, client_of};
@@ -74,6 +75,7 @@ pub(super) struct Connections {
     pub(super) tls: Option<Arc<Certificate>>,
     pub(super) router: Router,
     pub(super) rules: Arc<Current>,
+    pub(super) observer: Observer,
     /// Its sender's end means that the server stops.
     pub(super) stop: watch::Receiver<()>,
 }
@@ -94,14 +96,22 @@ pub(super) async fn run(listener: TcpListener, connections: Connections, gone: w
         match accepted {
             Ok((stream, from)) => {
                 let limits = connections.rules.get().limits;
-                let place = (open.len() < limits.connections)
-                    .then(|| clients.enter(from, limits.connections_per_address))
-                    .flatten();
+                let place = if open.len() < limits.connections {
+                    clients
+                        .enter(from, limits.connections_per_address)
+                        .ok_or("address")
+                } else {
+                    Err("all")
+                };
                 match place {
-                    Some(place) => {
+                    Ok(place) => {
+                        let place = place.tell(connections.observer.clone());
                         open.spawn(serve(stream, from, connections.clone(), limits, place));
                     }
-                    None => turn_away(stream, connections.tls.is_some()),
+                    Err(cause) => {
+                        connections.observer.tell(&Event::TurnedAway { cause });
+                        turn_away(stream, connections.tls.is_some());
+                    }
                 }
             }
             Err(error) => {
@@ -204,6 +214,16 @@ struct Clients(Arc<Mutex<HashMap<IpAddr, usize>>>);
 struct Place {
     clients: Clients,
     client: IpAddr,
+    observer: Observer,
+}
+
+impl Place {
+    /// Tells of it, and when it is free again.
+    fn tell(mut self, observer: Observer) -> Self {
+        observer.tell(&Event::Connected);
+        self.observer = observer;
+        self
+    }
 }
 
 impl Clients {
@@ -218,12 +238,14 @@ impl Clients {
         Some(Place {
             clients: self.clone(),
             client,
+            observer: Observer::default(),
         })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.observer.tell(&Event::Disconnected);
         let mut counts = self
             .clients
             .0

@@ -12,28 +12,35 @@
 //! | [`problem`] | errors as HTTP says them |
 //! | [`rules`] | what a server goes by, which can change while it runs |
 //! | [`tls`] | certificates |
+//! | [`events`] | what happens, for those who count |
+//! | [`running`] | a server at work |
+//! | `standalone`, `metrics` | `serve`: the server without an element, and its metrics |
 //!
 //! A server is shared by all signallers of the process that name its address,
 //! and stops with the last of them.
 
 mod accept;
 mod assets;
+mod events;
 mod gstwebrtc;
 mod hub;
+#[cfg(feature = "serve")]
+mod metrics;
 mod page;
 mod problem;
 mod routes;
 mod rules;
+mod running;
 mod socket;
+#[cfg(feature = "serve")]
+pub mod standalone;
 mod tls;
 mod whep;
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::access::{Authenticator, Grant, IceServers, Limits, Policy, Rights, Token};
@@ -42,8 +49,11 @@ use crate::signaller::{SignallerError, TlsFiles};
 #[cfg(test)]
 mod tests;
 
+use events::Observer;
 pub(crate) use hub::{Hub, Publication, Publisher};
 use rules::{Current, Rules};
+pub(crate) use running::own_names;
+use running::{Plan, Running, bind};
 pub(crate) use whep::CHANNEL as WHEP_CHANNEL;
 
 /// All servers of the process, by the address that they are bound to. Never
@@ -122,11 +132,8 @@ impl Settings {
 /// A running server. It stops when the last handle is dropped;
 /// [`leave`](Self::leave) waits for that.
 pub(crate) struct Server {
-    address: SocketAddr,
     settings: Settings,
-    hub: Arc<Hub>,
-    /// Dropped with the server, which tells all its tasks to stop.
-    _stop: watch::Sender<()>,
+    running: Running,
 }
 
 impl Server {
@@ -162,7 +169,7 @@ impl Server {
             Some(property) => Err(SignallerError::Permanent(format!(
                 "another element of this process serves {} with another {property}; elements that share an address must agree, \
                  or choose another port",
-                self.address
+                self.address()
             ))),
         }
     }
@@ -178,36 +185,18 @@ impl Server {
             .map(tls::Certificate::load)
             .transpose()
             .map_err(SignallerError::Permanent)?;
-        let listener = bind(address)?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| SignallerError::Transient(error.to_string()))?;
         let rules = Current::new(settings.rules());
-        let hub = Hub::new(rules.clone());
-        let app = routes::App {
-            hub: hub.clone(),
-            rules: rules.clone(),
-            slots: socket::Slots::default(),
+        let plan = Plan {
+            tls,
+            rules,
+            observer: Observer::default(),
+            #[cfg(feature = "serve")]
+            metrics: None,
             remote_publishers: settings.remote_publishers,
         };
-        let (stop_in, stop) = watch::channel(());
-        let (gone_in, gone) = watch::channel(());
-        if let Some(certificate) = &tls {
-            tokio::spawn(certificate.clone().follow(stop.clone()));
-        }
-        let connections = accept::Connections {
-            tls,
-            router: routes::router(Arc::new(app)),
-            rules,
-            stop,
-        };
-        tokio::spawn(accept::run(listener, connections, gone_in));
-        let server = Arc::new(Self {
-            address,
-            settings,
-            hub,
-            _stop: stop_in,
-        });
+        let running = Running::start(bind(address)?, plan)?;
+        let (address, gone) = (running.address, running.gone.clone());
+        let server = Arc::new(Self { settings, running });
         servers.insert(
             address,
             Entry {
@@ -220,7 +209,7 @@ impl Server {
 
     /// Drops this handle; if it was the last one, waits until the port is free.
     pub(crate) async fn leave(self: Arc<Self>) {
-        let address = self.address;
+        let address = self.address();
         let gone = {
             let servers = servers();
             drop(self);
@@ -236,49 +225,11 @@ impl Server {
 
     /// Where it listens, with the real port.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.running.address
     }
 
     /// Its streams.
     pub(crate) fn hub(&self) -> &Arc<Hub> {
-        &self.hub
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Before its tasks learn that it stops, which they do next.
-        self.hub.shut();
-    }
-}
-
-/// Binds, so that no task has to wait before the server is in the table.
-fn bind(address: SocketAddr) -> Result<TcpListener, SignallerError> {
-    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
-    });
-    bound.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => SignallerError::Permanent(format!(
-            "{address} is in use by another program; choose another port, or port 0 for any free one (listen://{}:0)",
-            host(address)
-        )),
-        ErrorKind::PermissionDenied => SignallerError::Permanent(format!(
-            "this user may not listen on {address}; ports below 1024 need a privilege, choose a higher one (listen://{}:8080)",
-            host(address)
-        )),
-        ErrorKind::AddrNotAvailable => SignallerError::Permanent(format!(
-            "this machine has no address {}; use one of its own, or 0.0.0.0 for all of them",
-            address.ip()
-        )),
-        _ => SignallerError::Transient(format!("cannot listen on {address}: {error}")),
-    })
-}
-
-/// As it stands in a URI.
-fn host(address: SocketAddr) -> String {
-    match address {
-        SocketAddr::V4(v4) => v4.ip().to_string(),
-        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+        &self.running.hub
     }
 }

@@ -16,7 +16,12 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::time::timeout;
 
+#[cfg(feature = "serve")]
+use super::accept::Client;
+use super::events::{Event, Observer};
 use super::hub::Hub;
+#[cfg(feature = "serve")]
+use super::metrics::Metrics;
 use super::problem::Problem;
 use super::rules::{Current, Rules, unix_time};
 use super::socket::{self, Slots};
@@ -27,10 +32,14 @@ use crate::access::{self, Action, Denied, Grant, Policy};
 pub(super) struct App {
     pub(super) hub: Arc<Hub>,
     pub(super) rules: Arc<Current>,
+    pub(super) observer: Observer,
     /// Clients that may come back.
     pub(super) slots: Slots,
     /// May streams come from elsewhere?
     pub(super) remote_publishers: bool,
+    /// What `/metrics` shows.
+    #[cfg(feature = "serve")]
+    pub(super) metrics: Option<Arc<Metrics>>,
 }
 
 /// Headers that a foreign page may read.
@@ -46,7 +55,10 @@ const HEADERS: &str = "authorization, content-type, if-match, link";
 const DRAIN: usize = 16;
 
 pub(super) fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let router = Router::new();
+    #[cfg(feature = "serve")]
+    let router = router.route("/metrics", get(metrics));
+    router
         .route("/streams", get(streams).options(options))
         .route("/healthz", get(async || json(&json!({ "status": "ok" }))))
         .route("/ws", get(socket::endpoint))
@@ -72,10 +84,21 @@ impl App {
         stream: Option<&str>,
     ) -> Result<Grant, Problem> {
         let token = text(headers, &header::AUTHORIZATION).and_then(access::bearer);
-        self.rules()
-            .auth
-            .check(token, action, stream, unix_time())
-            .map_err(denied_problem)
+        self.check(token, action, stream).map_err(denied_problem)
+    }
+
+    /// May the bearer of this token do that? Without a stream: with any.
+    pub(super) fn check(
+        &self,
+        token: Option<&str>,
+        action: Action,
+        stream: Option<&str>,
+    ) -> Result<Grant, Denied> {
+        let checked = self.rules().auth.check(token, action, stream, unix_time());
+        checked.inspect_err(|denied| {
+            let cause = denied.cause();
+            self.observer.tell(&Event::Denied { cause });
+        })
     }
 }
 
@@ -173,6 +196,26 @@ async fn streams(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Resp
         .filter(|(name, _)| grant.covers(name))
         .map(|(name, viewers)| json!({ "name": name, "viewers": viewers }));
     Ok(json(&json!({ "streams": streams.collect::<Vec<_>>() })))
+}
+
+/// To loopback without a token, unless a proxy there passes on what others ask.
+#[cfg(feature = "serve")]
+async fn metrics(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    const PASSED_ON: [&str; 3] = ["forwarded", "x-forwarded-for", "via"];
+    let Some(metrics) = &app.metrics else {
+        return Err(Problem::not_found(
+            "there is nothing here",
+            "metrics are kept by `sigmund serve`",
+        ));
+    };
+    let headers = request.headers();
+    let client = request.extensions().get::<Client>();
+    let near = client.is_some_and(|client| access::is_loopback(client.0))
+        && !PASSED_ON.iter().any(|name| headers.contains_key(*name));
+    if !near {
+        app.admit(headers, Action::Metrics, None)?;
+    }
+    Ok(super::standalone::page(&metrics.text(&app.hub)))
 }
 
 /// To a page that asks whether it may (the CORS protocol of the Fetch standard).

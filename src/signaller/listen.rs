@@ -15,7 +15,7 @@ use super::{
 };
 use crate::access::{check_exposure, is_loopback};
 use crate::address::{IceServer, SignallingUri, check_stream_name, encode_part};
-use crate::server::{Publication, Publisher, Server, Settings, WHEP_CHANNEL};
+use crate::server::{Publication, Publisher, Server, Settings, WHEP_CHANNEL, own_names};
 
 /// Of peers that come by WHEP, as most do; others say theirs when they join.
 pub(super) const CAPABILITIES: Capabilities = WHEP_CHANNEL;
@@ -121,7 +121,7 @@ impl Listen {
     async fn publish(&mut self) -> Result<mpsc::Receiver<Incoming>, SignallerError> {
         let bind = SocketAddr::new(resolve(&self.host).await?, self.port);
         let settings = Settings {
-            names: self.names(bind.ip()),
+            names: own_names(&self.host, bind.ip()),
             ..self.settings.clone()
         };
         check_exposure(
@@ -146,18 +146,6 @@ impl Listen {
             server,
         });
         Ok(incoming)
-    }
-
-    /// The names that the server goes by on `bind`, besides those that are listed.
-    fn names(&self, bind: IpAddr) -> Vec<String> {
-        let mut names = Vec::new();
-        if self.host.parse::<IpAddr>().is_err() && !self.host.is_empty() {
-            names.push(self.host.clone());
-        }
-        if let (false, Some(name)) = (is_loopback(bind), gethostname::gethostname().to_str()) {
-            names.extend([name.to_owned(), format!("{name}.local")]);
-        }
-        names
     }
 
     /// Where people can watch. Only the page knows the token, if there is one:
@@ -218,7 +206,7 @@ async fn resolve(host: &str) -> Result<IpAddr, SignallerError> {
 
 /// An address by which others reach what is bound to `bound`: that of the way
 /// out, if there is one, or any of the machine's own.
-fn reachable(bound: IpAddr) -> IpAddr {
+pub(crate) fn reachable(bound: IpAddr) -> IpAddr {
     if !bound.is_unspecified() {
         return bound;
     }

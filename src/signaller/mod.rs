@@ -32,6 +32,8 @@ use tokio::sync::mpsc;
 use crate::address::IceServer;
 use crate::message::{Message, PeerId};
 
+#[cfg(feature = "serve")]
+pub(crate) use listen::reachable;
 pub use registry::{OpenError, Registry};
 
 /// What a channel for notes can do, and who speaks first on it.

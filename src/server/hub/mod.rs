@@ -26,6 +26,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{oneshot, watch};
 
+use super::events::{Event, Observer};
 use super::rules::Current;
 use crate::access::{Buckets, Limits, Rate, client_of};
 use crate::address::IceServer;
@@ -49,6 +50,7 @@ const STREAM_ENDED: &str = "the stream has ended";
 /// All streams and sessions of a server.
 pub(crate) struct Hub {
     rules: Arc<Current>,
+    observer: Observer,
     state: Mutex<State>,
     /// Notes when a stream has come or gone.
     changed: watch::Sender<()>,
@@ -87,6 +89,9 @@ struct Session {
     client: IpAddr,
     /// Has an answer passed?
     live: bool,
+    /// How it speaks to us.
+    protocol: String,
+    began: Instant,
     /// A place in the publisher's queue, taken in advance, so that it always
     /// learns that the peer has left. `None` when the publisher was gone.
     farewell: Option<mpsc::OwnedPermit<Incoming>>,
@@ -118,6 +123,20 @@ pub(crate) enum JoinError {
     NoRandom,
 }
 
+impl JoinError {
+    /// A word for it, in metrics.
+    fn cause(self) -> &'static str {
+        match self {
+            Self::Unknown => "not-found",
+            Self::NotLive => "not-live",
+            Self::Full => "busy",
+            Self::TooMany => "too-many",
+            Self::TooOften(_) => "too-often",
+            Self::NoRandom => "failed",
+        }
+    }
+}
+
 /// Why a note to a publisher is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SayError {
@@ -130,9 +149,10 @@ pub(crate) enum SayError {
 }
 
 impl Hub {
-    pub(crate) fn new(rules: Arc<Current>) -> Arc<Self> {
+    pub(crate) fn new(rules: Arc<Current>, observer: Observer) -> Arc<Self> {
         Arc::new(Self {
             rules,
+            observer,
             state: Mutex::default(),
             changed: watch::Sender::new(()),
         })
@@ -185,6 +205,7 @@ impl Hub {
         };
         let shut = state.shut;
         drop(state);
+        self.tell_of_end(&session, "left");
         if !shut {
             session.say_farewell(peer, reason);
         }
@@ -212,14 +233,15 @@ impl Hub {
             | Outgoing::End { peer, reason } => (peer, Note::Ended(reason)),
             Outgoing::Refuse { peer, refusal } => (peer, Note::Refused(refusal)),
             Outgoing::Message { peer, message } => {
-                session.live |= matches!(message, Message::Answer { .. });
-                if session.far.tell(Note::Message(message)).is_err() {
-                    // A slow one is dropped and never waited for.
-                    let slow = state.remove(&peer);
-                    drop(state);
-                    if let Some(slow) = slow {
-                        slow.drop_slow(&peer);
-                    }
+                let joined = session.hear(&message);
+                let heard = session.far.tell(Note::Message(message));
+                // A slow one is dropped and never waited for.
+                let slow = heard.err().and_then(|_| state.remove(&peer));
+                drop(state);
+                self.tell_of_join(joined);
+                if let Some(slow) = slow {
+                    self.tell_of_end(&slow, "slow");
+                    slow.drop_slow(&peer);
                 }
                 return;
             }
@@ -227,6 +249,7 @@ impl Hub {
         let over = state.remove(&peer);
         drop(state);
         if let Some(mut session) = over {
+            self.tell_of_end(&session, note.cause());
             // One that does not read need not be told either.
             let _ = session.far.tell(note);
         }
@@ -234,6 +257,45 @@ impl Hub {
 
     /// Adds a session, and tells its publisher.
     fn join(
+        &self,
+        stream: &str,
+        peer: &PeerId,
+        info: PeerInfo,
+        offer: Option<String>,
+        far: Far,
+    ) -> Result<(), JoinError> {
+        let protocol = info.protocol.clone();
+        let added = self.add(stream, peer, info, offer, far);
+        added.inspect_err(|error| {
+            self.observer.tell(&Event::NotJoined {
+                protocol: &protocol,
+                cause: error.cause(),
+            });
+        })
+    }
+
+    fn tell_of_join(&self, joined: Option<(String, Duration)>) {
+        if let Some((protocol, took)) = joined {
+            let protocol = &protocol;
+            self.observer.tell(&Event::Joined { protocol, took });
+        }
+    }
+
+    /// A session is over, because of `cause` if it never was live.
+    fn tell_of_end(&self, session: &Session, cause: &'static str) {
+        if !session.live {
+            let protocol = &session.protocol;
+            self.observer.tell(&Event::NotJoined { protocol, cause });
+        }
+    }
+
+    /// How many sessions there are, live or not.
+    #[cfg(feature = "serve")]
+    pub(crate) fn sessions(&self) -> usize {
+        self.state().sessions.len()
+    }
+
+    fn add(
         &self,
         stream: &str,
         peer: &PeerId,
@@ -256,6 +318,7 @@ impl Hub {
         let notes = 1 + usize::from(offer.is_some());
         let places = open.incoming.try_reserve_many(notes);
         let mut places = places.map_err(|it| refused(&it))?;
+        let protocol = info.protocol.clone();
         let joined = Incoming::Joined {
             peer: peer.clone(),
             info,
@@ -275,6 +338,8 @@ impl Hub {
             stream: stream.to_owned(),
             client,
             live: false,
+            protocol,
+            began: Instant::now(),
             farewell: Some(farewell),
             far,
         };
@@ -300,13 +365,16 @@ impl Hub {
         if let Far::Whep(whep) = &mut session.far {
             whep.count_candidates(messages.len());
         }
+        let mut joined = None;
         for (place, message) in places.zip(messages) {
-            session.live |= matches!(message, Message::Answer { .. });
+            joined = joined.or(session.hear(&message));
             place.send(Incoming::Message {
                 peer: peer.clone(),
                 message,
             });
         }
+        drop(state);
+        self.tell_of_join(joined);
         Ok(())
     }
 }
@@ -360,6 +428,16 @@ impl State {
 }
 
 impl Session {
+    /// Notes what passes. The first answer makes the session live: by what
+    /// protocol, and after how long.
+    fn hear(&mut self, message: &Message) -> Option<(String, Duration)> {
+        if self.live || !matches!(message, Message::Answer { .. }) {
+            return None;
+        }
+        self.live = true;
+        Some((self.protocol.clone(), self.began.elapsed()))
+    }
+
     fn say_farewell(self, peer: &PeerId, reason: &str) {
         if let Some(farewell) = self.farewell {
             farewell.send(Incoming::Left {

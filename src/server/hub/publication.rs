@@ -10,6 +10,7 @@ use super::{Far, Hub, Note, QUEUE, STREAM_ENDED, Session, Stream};
 use crate::access::client_of;
 use crate::address::IceServer;
 use crate::message::PeerId;
+use crate::server::events::Event;
 use crate::signaller::Incoming;
 
 /// Where a publisher is.
@@ -83,7 +84,8 @@ impl Hub {
         state.streams.insert(name.to_owned(), stream);
         drop(state);
         self.changed.send_replace(());
-        end(displaced);
+        self.end(displaced);
+        self.observer.tell(&Event::Published { stream: name });
         let publication = Publication {
             hub: self.clone(),
             name: name.to_owned(),
@@ -91,6 +93,19 @@ impl Hub {
             gone,
         };
         Ok((publication, receiver))
+    }
+
+    /// Tells the peers of a stream that is gone.
+    fn end(&self, sessions: Vec<Session>) {
+        for mut session in sessions {
+            self.tell_of_end(&session, "ended");
+            let note = Note::Ended(STREAM_ENDED.to_owned());
+            if session.far.tell(note).is_err()
+                && let Far::Seat(seat) = &mut session.far
+            {
+                seat.cut_off();
+            }
+        }
     }
 
     fn queue(&self) -> (mpsc::Sender<Incoming>, mpsc::Receiver<Incoming>) {
@@ -169,19 +184,9 @@ impl Drop for Publication {
         drop(state);
         self.hub.changed.send_replace(());
         if !shut {
-            end(ended);
-        }
-    }
-}
-
-/// Tells the peers of a stream that is gone.
-fn end(sessions: Vec<Session>) {
-    for mut session in sessions {
-        let note = Note::Ended(STREAM_ENDED.to_owned());
-        if session.far.tell(note).is_err()
-            && let Far::Seat(seat) = &mut session.far
-        {
-            seat.cut_off();
+            self.hub.end(ended);
+            let stream = &self.name;
+            self.hub.observer.tell(&Event::Unpublished { stream });
         }
     }
 }

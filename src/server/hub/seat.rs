@@ -23,6 +23,19 @@ pub(crate) enum Note {
     Ended(String),
 }
 
+impl Note {
+    /// A word for the end of a session that this is, in metrics.
+    pub(super) fn cause(&self) -> &'static str {
+        match self {
+            Self::Message(_) | Self::Ended(_) => "ended",
+            Self::Refused(Refusal::Incompatible(_)) => "incompatible",
+            Self::Refused(Refusal::Malformed(_)) => "malformed",
+            Self::Refused(Refusal::Busy(_)) => "busy",
+            Self::Refused(Refusal::Failed(_)) => "failed",
+        }
+    }
+}
+
 /// A peer that does not read.
 #[derive(Debug)]
 pub(super) struct Slow;

@@ -57,8 +57,7 @@ fn authorise(app: &App, hello: &Hello) -> Result<Grant, Failure> {
         Role::Publish => Action::Publish,
     };
     let token = hello.token.as_ref().map(Secret::reveal);
-    let auth = &app.rules().auth;
-    auth.check(token, action, Some(&hello.stream), unix_time())
+    app.check(token, action, Some(&hello.stream))
         .map_err(|denied| failure(Code::Unauthorized, denied.to_string(), false))
 }
 

@@ -1,0 +1,162 @@
+//! A server at work, whoever owns it.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::events::Observer;
+use super::hub::Hub;
+#[cfg(feature = "serve")]
+use super::metrics::Metrics;
+use super::rules::Current;
+use super::tls::Certificate;
+use super::{accept, routes, socket};
+use crate::access::is_loopback;
+use crate::signaller::SignallerError;
+
+/// What a server is made of.
+pub(super) struct Plan {
+    pub(super) tls: Option<Arc<Certificate>>,
+    pub(super) rules: Arc<Current>,
+    pub(super) observer: Observer,
+    /// Shown at `/metrics`.
+    #[cfg(feature = "serve")]
+    pub(super) metrics: Option<Arc<Metrics>>,
+    /// May streams come from elsewhere, by WebSocket?
+    pub(super) remote_publishers: bool,
+}
+
+/// A running server. Dropped, it stops; [`stop`](Self::stop) waits for that.
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    pub(super) hub: Arc<Hub>,
+    /// Its sender's end means that the port is free again.
+    pub(super) gone: watch::Receiver<()>,
+    /// Dropped with the server, which tells all its tasks to stop.
+    _stop: watch::Sender<()>,
+}
+
+impl Running {
+    /// Serves the page and all the rest on `listener`.
+    pub(super) fn start(listener: TcpListener, plan: Plan) -> Result<Self, SignallerError> {
+        let hub = Hub::new(plan.rules.clone(), plan.observer.clone());
+        let app = routes::App {
+            hub: hub.clone(),
+            rules: plan.rules.clone(),
+            observer: plan.observer.clone(),
+            slots: socket::Slots::default(),
+            remote_publishers: plan.remote_publishers,
+            #[cfg(feature = "serve")]
+            metrics: plan.metrics,
+        };
+        let router = routes::router(Arc::new(app));
+        Self::run(listener, plan.tls, router, plan.rules, plan.observer, hub)
+    }
+
+    /// Serves `router` alone on `listener`.
+    #[cfg(feature = "serve")]
+    pub(super) fn serve(
+        listener: TcpListener,
+        router: Router,
+        rules: Arc<Current>,
+    ) -> Result<Self, SignallerError> {
+        let observer = Observer::default();
+        let hub = Hub::new(rules.clone(), observer.clone());
+        Self::run(listener, None, router, rules, observer, hub)
+    }
+
+    fn run(
+        listener: TcpListener,
+        tls: Option<Arc<Certificate>>,
+        router: Router,
+        rules: Arc<Current>,
+        observer: Observer,
+        hub: Arc<Hub>,
+    ) -> Result<Self, SignallerError> {
+        let address = listener
+            .local_addr()
+            .map_err(|error| SignallerError::Transient(error.to_string()))?;
+        let (stop_in, stop) = watch::channel(());
+        let (gone_in, gone) = watch::channel(());
+        if let Some(certificate) = &tls {
+            tokio::spawn(certificate.clone().follow(stop.clone()));
+        }
+        let connections = accept::Connections {
+            tls,
+            router,
+            rules,
+            observer,
+            stop,
+        };
+        tokio::spawn(accept::run(listener, connections, gone_in));
+        Ok(Self {
+            address,
+            hub,
+            gone,
+            _stop: stop_in,
+        })
+    }
+
+    /// Stops it and waits until its port is free.
+    #[cfg(feature = "serve")]
+    pub(super) async fn stop(self) {
+        let mut gone = self.gone.clone();
+        drop(self);
+        let _ = gone.changed().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Before its tasks learn that it stops, which they do next.
+        self.hub.shut();
+    }
+}
+
+/// The names that a server goes by, besides those that are listed: the one that
+/// it was told to listen on, and off loopback those of the machine.
+pub(crate) fn own_names(host: &str, bound: IpAddr) -> Vec<String> {
+    let mut names = Vec::new();
+    if host.parse::<IpAddr>().is_err() && !host.is_empty() {
+        names.push(host.to_owned());
+    }
+    if let (false, Some(name)) = (is_loopback(bound), gethostname::gethostname().to_str()) {
+        names.extend([name.to_owned(), format!("{name}.local")]);
+    }
+    names
+}
+
+/// Binds, so that no task has to wait before the server is in the table.
+pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, SignallerError> {
+    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    });
+    bound.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => SignallerError::Permanent(format!(
+            "{address} is in use by another program; choose another port, or port 0 for any free one ({}:0)",
+            host(address)
+        )),
+        ErrorKind::PermissionDenied => SignallerError::Permanent(format!(
+            "this user may not listen on {address}; ports below 1024 need a privilege, choose a higher one ({}:8080)",
+            host(address)
+        )),
+        ErrorKind::AddrNotAvailable => SignallerError::Permanent(format!(
+            "this machine has no address {}; use one of its own, or 0.0.0.0 for all of them",
+            address.ip()
+        )),
+        _ => SignallerError::Transient(format!("cannot listen on {address}: {error}")),
+    })
+}
+
+/// As it stands in a URI.
+fn host(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(v4) => v4.ip().to_string(),
+        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+    }
+}
