@@ -90,7 +90,7 @@ fn elements_know_neither_each_other_nor_webrtcbin() {
             .iter()
             .find(|e| source.path.contains(&format!("/src/{e}/")))?;
         let other = |e: &&str| e != own && begins_with(tokens, &["crate", e]);
-        if elements.iter().any(|e| other(e)) {
+        if elements.iter().any(other) {
             Some("reaches into another element")
         } else if begins_with(tokens, &["crate", "webrtcbin"]) {
             Some("reaches past the driver into webrtcbin")
