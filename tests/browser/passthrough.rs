@@ -79,12 +79,12 @@ fn joins_late(codec: &str, encoder: &str) {
     let pipeline = format!("{PICTURE} ! {encoder} ! queue ! {}", stage.sink(""));
     let mut publisher = stage.publish(&pipeline);
     let browser = Browser::start(&stage.viewer, Kind::Chromium);
-    let warm = publisher.whep("cam");
-    browser.open(&publisher.address().replace("/#", "/icon.svg#"));
+    let endpoint = publisher.whep("cam");
+    browser.open(&stage.idle_page());
     eventually(SOON * 2, "the group of pictures is old", || {
         (publisher.count(Command::Stamped) % 300 > 200).then_some(())
     });
-    let start = page::whep(&browser, &warm);
+    let start = page::whep(&browser, &endpoint);
     eprintln!(
         "{codec}: answer after {:.0} ms, picture after {:.0} ms",
         start.answered, start.first

@@ -52,6 +52,11 @@ impl Stage {
         )
     }
 
+    /// A page of the server that plays nothing, for scripts of our own.
+    pub(crate) fn idle_page(&self) -> String {
+        format!("http://{}:8080/healthz", self.server.address())
+    }
+
     /// Starts a pipeline on the server.
     pub(crate) fn publish(&self, pipeline: &str) -> Publisher {
         Publisher::start(&self.server, pipeline)

@@ -21,7 +21,7 @@ fn sound_and_picture_are_played_as_they_were_made() {
     let sink = stage.sink("");
     let mut publisher = stage.publish(&format!("{SMALL} ! {sink} {SOUND} ! cam."));
     let browser = Browser::start(&stage.viewer, Kind::Chromium);
-    browser.open(&publisher.address());
+    browser.open(&stage.idle_page());
     page::whep(&browser, &publisher.whep("cam"));
     let times = eventually(Duration::from_secs(15), "sender reports", || {
         let answer = page::ask(&browser, PLAYOUT, &[]);
