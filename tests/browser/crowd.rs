@@ -48,10 +48,9 @@ fn five_viewers_share_an_encoder_for_each_codec() {
     let frames = publisher.count(Command::Stamped) - began;
     for (before, after) in before.iter().zip(publisher.video_encoders()) {
         let encoded = after.frames - before.frames;
-        assert!(
-            encoded.abs_diff(frames) <= frames / 10,
-            "{after:?}: {encoded} of {frames}"
-        );
+        // Once for all viewers; a busy machine may leave some out.
+        let once = frames * 2 / 3..=frames + 6;
+        assert!(once.contains(&encoded), "{after:?}: {encoded} of {frames}");
     }
 
     firefox.open("about:blank");
