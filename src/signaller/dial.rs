@@ -50,8 +50,9 @@ const EXCHANGE: Duration = Duration::from_secs(30);
 const WRITE: Duration = Duration::from_secs(10);
 
 /// The longest message or body that is taken from a server, in bytes. A
-/// description has at most 64 KiB, which JSON may double.
-pub(crate) const MAX_MESSAGE: usize = 256 * 1024;
+/// description has at most 64 KiB, which JSON may double; lists of rooms and of
+/// producers are longer where there are thousands.
+pub(crate) const MAX_MESSAGE: usize = 1024 * 1024;
 
 /// How much of a server's own words an error repeats, in characters.
 const MAX_QUOTE: usize = 300;

@@ -42,7 +42,7 @@ fn janus(name: &str, general: &str, string_ids: bool) -> Option<Janus> {
         "janus.plugin.videoroom.jcfg",
         &format!(
             "general: {{\n string_ids = {string_ids}\n}}\n\
-             room-1234: {{\n description = \"open\"\n publishers = 6\n}}\n\
+             room-1234: {{\n description = \"open\"\n publishers = 6\n videocodec = \"vp8,h264\"\n}}\n\
              room-2345: {{\n description = \"locked\"\n publishers = 6\n pin = \"pin\"\n}}\n"
         ),
     );
@@ -85,6 +85,9 @@ async fn an_offer_is_answered_and_candidates_travel() {
     let mut signal = Signal::publish(&janus.uri("1234"), None);
     let (peer, info) = signal.joined().await;
     assert_eq!(info.protocol, "janus");
+    let takes = info.receives.unwrap().video;
+    let names: Vec<_> = takes.iter().map(|it| it.codec.as_str()).collect();
+    assert_eq!(names, ["VP8", "H264"]);
     signal.offer(&peer);
     let (_, message) = signal.message().await;
     let Message::Answer { sdp } = message else {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::protocol::{self, Fault, PLUGIN, Packet, code, refused};
 use crate::access::Token;
+use crate::sdp::Receives;
 use crate::signaller::SignallerError;
 use crate::signaller::socket::Socket;
 
@@ -106,6 +107,15 @@ impl Link {
         Ok(())
     }
 
+    /// What the room takes; `None` if Janus does not say, as of private rooms.
+    pub(super) async fn codecs(&mut self, room: &str) -> Result<Option<Receives>, SignallerError> {
+        match self.ask(protocol::list()).await {
+            Ok(rooms) => Ok(rooms.codecs(room)),
+            Err(Failure::Refused(_)) => Ok(None),
+            Err(Failure::Lost(error)) => Err(error),
+        }
+    }
+
     /// Our place at the plugin.
     pub(super) fn handle(&self) -> u64 {
         self.session.map_or(0, |session| session.handle)
@@ -118,7 +128,8 @@ impl Link {
         request["transaction"] = transaction.as_str().into();
         if let Some(Session { id, handle }) = self.session {
             request["session_id"] = id.into();
-            if handle != 0 && !matches!(request["janus"].as_str(), Some("claim" | "keepalive")) {
+            // The others are about the session, and refused with a handle.
+            if matches!(request["janus"].as_str(), Some("message" | "trickle")) {
                 request["handle_id"] = handle.into();
             }
         }

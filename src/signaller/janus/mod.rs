@@ -27,6 +27,7 @@ use super::{
 use crate::access::Token;
 use crate::address::SignallingUri;
 use crate::message::PeerId;
+use crate::sdp::Receives;
 
 /// Of every room.
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
@@ -92,6 +93,16 @@ struct Janus {
     carrier: Option<JoinHandle<Outcome>>,
 }
 
+/// A place in the room.
+struct Entry {
+    link: Link,
+    session: Session,
+    /// Is it the one from before?
+    resumed: bool,
+    /// What the room takes, if that is known.
+    codecs: Option<Receives>,
+}
+
 #[async_trait]
 impl Signaller for Janus {
     fn capabilities(&self) -> Capabilities {
@@ -106,7 +117,7 @@ impl Signaller for Janus {
         let entered = timeout(ENTRY, self.enter()).await;
         let slow = || SignallerError::Transient("Janus takes too long to let us in".to_owned());
         let entered = entered.unwrap_or_else(|_| Err(slow()));
-        let (link, session, resumed) = entered.map_err(|error| match error {
+        let entry = entered.map_err(|error| match error {
             // What worked once may work again.
             SignallerError::Permanent(text) if self.sessions > 0 => SignallerError::Transient(text),
             error => error,
@@ -114,11 +125,14 @@ impl Signaller for Janus {
         let (incoming_in, incoming) = mpsc::channel(QUEUE);
         let (outgoing, outgoing_out) = mpsc::channel(QUEUE);
         let peer = match self.session.take() {
-            Some((_, peer)) if resumed => peer,
-            gone => self.introduce(gone.map(|(_, peer)| peer), &incoming_in),
+            Some((_, peer)) if entry.resumed => peer,
+            gone => {
+                let gone = gone.map(|(_, peer)| peer);
+                self.introduce(gone, entry.codecs, &incoming_in)
+            }
         };
-        self.session = Some((session, peer.clone()));
-        let carrier = Carrier::new(link, peer);
+        self.session = Some((entry.session, peer.clone()));
+        let carrier = Carrier::new(entry.link, peer);
         self.carrier = Some(tokio::spawn(carrier.run(outgoing_out, incoming_in)));
         Ok(Connection {
             address: None,
@@ -149,24 +163,39 @@ impl Signaller for Janus {
 }
 
 impl Janus {
-    /// Dials, and takes a place in the room; or the one from before, which the
-    /// flag says.
-    async fn enter(&self) -> Result<(Link, Session, bool), SignallerError> {
+    /// Dials, and takes a place in the room; or the one from before.
+    async fn enter(&self) -> Result<Entry, SignallerError> {
         let tls = Tls::new(self.tls_ca.clone());
         let socket = dial::websocket(&self.url, &tls, Some("janus-protocol"), None).await?;
         let mut link = Link::new(Socket::new(socket), self.token.clone());
         if let Some((session, _)) = self.session
             && link.claim(session).await?
         {
-            return Ok((link, session, true));
+            return Ok(Entry {
+                link,
+                session,
+                resumed: true,
+                codecs: None,
+            });
         }
         let session = link.create().await?;
+        let codecs = link.codecs(&self.room).await?;
         link.join(&self.room, &self.display).await?;
-        Ok((link, session, false))
+        Ok(Entry {
+            link,
+            session,
+            resumed: false,
+            codecs,
+        })
     }
 
     /// A new peer is here; one from before is gone.
-    fn introduce(&mut self, gone: Option<PeerId>, incoming: &mpsc::Sender<Incoming>) -> PeerId {
+    fn introduce(
+        &mut self,
+        gone: Option<PeerId>,
+        receives: Option<Receives>,
+        incoming: &mpsc::Sender<Incoming>,
+    ) -> PeerId {
         self.sessions += 1;
         let peer = PeerId::new(format!("janus-{}", self.sessions));
         let left = gone.map(|peer| Incoming::Left {
@@ -177,6 +206,7 @@ impl Janus {
             peer: peer.clone(),
             info: PeerInfo {
                 protocol: "janus".to_owned(),
+                receives,
                 ..PeerInfo::default()
             },
         };

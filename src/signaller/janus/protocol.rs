@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::message::v1::MAX_CODECS;
 use crate::message::{Candidate, Message};
+use crate::sdp::{ReceivableCodec, Receives};
 use crate::signaller::SignallerError;
 use crate::signaller::dial::quote;
 
@@ -67,6 +69,17 @@ struct Room {
     /// `"ok"` when it is we who leave, or else another's number.
     leaving: Value,
     reason: String,
+    /// All rooms that are not private.
+    list: Vec<Listed>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Listed {
+    room: Value,
+    audiocodec: String,
+    videocodec: String,
+    h264_profile: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,6 +112,19 @@ impl Packet {
             })
         });
         self.error.clone().or(room)
+    }
+
+    /// What a room takes, if it is in the list.
+    pub(super) fn codecs(&self, room: &str) -> Option<Receives> {
+        let is = |it: &&Listed| match &it.room {
+            Value::String(name) => name == room,
+            number => number.to_string() == room,
+        };
+        let listed = self.plugindata.as_ref()?.data.list.iter().find(is)?;
+        Some(Receives {
+            video: codecs(&listed.videocodec, listed.h264_profile.as_ref()),
+            audio: codecs(&listed.audiocodec, None),
+        })
     }
 
     /// What it means for the session of `handle`, if anything.
@@ -143,6 +169,22 @@ impl Packet {
     }
 }
 
+/// Janus lists them separated by commas, the best first.
+fn codecs(list: &str, profile: Option<&String>) -> Vec<ReceivableCodec> {
+    let names = list.split(',').map(str::trim);
+    let codec = |name: &str| ReceivableCodec {
+        codec: name.to_ascii_uppercase(),
+        profile: profile
+            .filter(|_| name.eq_ignore_ascii_case("h264"))
+            .cloned(),
+    };
+    names
+        .filter(|it| !it.is_empty())
+        .take(MAX_CODECS)
+        .map(codec)
+        .collect()
+}
+
 fn candidate(candidate: &Value) -> Option<Message> {
     if candidate.get("completed") == Some(&Value::Bool(true)) {
         return Some(Message::EndOfCandidates);
@@ -170,6 +212,11 @@ pub(super) fn join(room: &str, as_text: bool, display: &str, token: Option<&str>
         body["token"] = token.into();
     }
     json!({"janus": "message", "body": body})
+}
+
+/// A request for the rooms there are.
+pub(super) fn list() -> Value {
+    json!({"janus": "message", "body": {"request": "list"}})
 }
 
 /// Our offer.

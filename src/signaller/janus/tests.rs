@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use super::protocol::{News, Packet};
 use super::*;
 use crate::message::{Candidate, Message};
+use crate::sdp::ReceivableCodec;
 use crate::signaller::Outgoing;
 use crate::signaller::fake::{End, Server, mutated};
 
@@ -48,6 +49,14 @@ async fn admit(end: &mut End) -> Value {
     let (attach, transaction) = asked(end, "attach").await;
     assert_eq!(attach["session_id"], 11);
     succeed(end, &transaction, 22).await;
+    let (list, transaction) = asked(end, "message").await;
+    assert_eq!(list["body"]["request"], "list");
+    let rooms = json!([{"room": 1}, {"room": 1234, "videocodec": "vp9,h264", "audiocodec": "opus", "h264_profile": "42e01f"}]);
+    end.send(
+        json!({"janus": "success", "transaction": transaction, "sender": 22, "plugindata":
+        {"plugin": "janus.plugin.videoroom", "data": {"videoroom": "success", "list": rooms}}}),
+    )
+    .await;
     let (join, transaction) = asked(end, "message").await;
     end.send(json!({"janus": "ack", "transaction": transaction}))
         .await;
@@ -117,7 +126,18 @@ async fn the_way_in_and_the_notes_are_as_janus_wants_them() {
         (&join["apisecret"], &join["handle_id"]),
         (&json!("secret"), &json!(22))
     );
-    let peer = joined(&mut connection).await;
+    let Some(Incoming::Joined { peer, info }) = recv(&mut connection).await else {
+        panic!("nobody joined")
+    };
+    let codec = |codec: &str, profile: Option<&str>| ReceivableCodec {
+        codec: codec.to_owned(),
+        profile: profile.map(str::to_owned),
+    };
+    let receives = Receives {
+        video: vec![codec("VP9", None), codec("H264", Some("42e01f"))],
+        audio: vec![codec("OPUS", None)],
+    };
+    assert_eq!(info.receives, Some(receives));
 
     say(&connection, &peer, offer()).await;
     let (publish, transaction) = asked(&mut end, "message").await;
@@ -155,7 +175,11 @@ async fn the_way_in_and_the_notes_are_as_janus_wants_them() {
 
     drop(connection);
     let bye = async {
-        asked(&mut end, "destroy").await;
+        let (destroy, _) = asked(&mut end, "destroy").await;
+        assert_eq!(
+            (&destroy["session_id"], &destroy["handle_id"]),
+            (&json!(11), &Value::Null)
+        );
         end.closed().await;
     };
     tokio::join!(signaller.close(), bye);
@@ -337,7 +361,8 @@ fn packets() -> Vec<Value> {
         json!({"janus": "trickle", "sender": 22, "candidate": {"candidate": "c", "sdpMid": "0", "sdpMLineIndex": 0}}),
         json!({"janus": "hangup", "sender": 22, "reason": "r"}),
         json!({"janus": "event", "sender": 22, "jsep": {"type": "answer", "sdp": "s"},
-            "plugindata": {"plugin": "p", "data": {"videoroom": "event", "leaving": "ok", "error_code": 1, "error": "e"}}}),
+            "plugindata": {"plugin": "p", "data": {"videoroom": "event", "leaving": "ok", "error_code": 1, "error": "e",
+                "list": [{"room": 1234, "videocodec": "vp8", "audiocodec": "opus"}]}}}),
     ]
 }
 
@@ -347,6 +372,7 @@ proptest! {
         if let Ok(packet) = serde_json::from_value::<Packet>(value) {
             let _ = packet.fault().map(|fault| protocol::refused(&fault));
             packet.created();
+            packet.codecs("1234");
             packet.news(22);
         }
     }
