@@ -118,7 +118,9 @@ impl Packet {
     pub(super) fn codecs(&self, room: &str) -> Option<Receives> {
         let is = |it: &&Listed| match &it.room {
             Value::String(name) => name == room,
-            number => number.to_string() == room,
+            number => number
+                .as_u64()
+                .is_some_and(|number| room.parse() == Ok(number)),
         };
         let listed = self.plugindata.as_ref()?.data.list.iter().find(is)?;
         Some(Receives {

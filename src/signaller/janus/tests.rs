@@ -102,6 +102,7 @@ fn offer() -> Message {
     }
 }
 
+// rules: long because it is one conversation, told in order.
 #[tokio::test]
 async fn the_way_in_and_the_notes_are_as_janus_wants_them() {
     let server = Server::new().await;

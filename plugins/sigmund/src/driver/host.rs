@@ -36,6 +36,9 @@ pub(crate) type OnConnection = Arc<dyn Fn(&PeerId, &gst::Element) + Send + Sync>
 pub(crate) struct HostConfig {
     pub(crate) element: glib::WeakRef<gst::Bin>,
     pub(crate) signaller: Box<dyn Signaller>,
+    /// The tracks that there are, with the settings of their encoders: the
+    /// first peer may come before any further call.
+    pub(crate) tracks: Vec<(Track, Option<gst::Structure>)>,
     pub(crate) house: House,
     /// Codecs for raw tracks, best first.
     pub(crate) codecs: Vec<Codec>,
@@ -150,6 +153,9 @@ impl Host {
             alive,
             all_gone,
         };
+        for (track, settings) in config.tracks {
+            task.add_track(track, settings);
+        }
         if let Ok(Some(event)) = first {
             task.handle_signalling(event);
         }

@@ -130,7 +130,15 @@ impl RtcSink {
         let announcer = Announcer::start(self.obj().upcast_ref()).map_err(|e| failed(&e))?;
         relay(notes, announcer.clone());
         let (encoder, connection) = (self.obj().downgrade(), self.obj().downgrade());
+        let known: Vec<_> = {
+            let state = self.state();
+            let tracks = state.tracks.iter();
+            tracks
+                .map(|(pad, track)| (track.clone(), pad.encoder_settings()))
+                .collect()
+        };
         let config = HostConfig {
+            tracks: known.clone(),
             element: self.obj().clone().upcast::<gst::Bin>().downgrade(),
             signaller,
             house: self.house.0.subscribe(),
@@ -155,7 +163,9 @@ impl RtcSink {
             .ok_or_else(|| failed(&"the task of the element died"))?
             .map_err(|e| failed(&e))?;
         let mut state = self.state();
-        for (pad, track) in &state.tracks {
+        // Those that were requested meanwhile.
+        let late = |track: &Track| known.iter().all(|(it, _)| !it.is(track));
+        for (pad, track) in state.tracks.iter().filter(|(_, track)| late(track)) {
             host.add_track(track.clone(), pad.encoder_settings());
         }
         state.host = Some(host);

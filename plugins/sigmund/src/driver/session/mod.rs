@@ -195,11 +195,13 @@ impl Task {
                 Side::Offerer
             }
         };
+        let defaults = Config::default();
         let config = Config {
             side,
             trickle_out: channel.trickle_out,
             ice_servers: !self.shared.network.ice_servers.is_empty(),
-            ..Config::default()
+            negotiation_timeout: self.info.patience.unwrap_or(defaults.negotiation_timeout),
+            ..defaults
         };
         Ok(Session::new(config, self.began))
     }
