@@ -152,11 +152,14 @@ async fn join(app: &App, stream: &str, parts: &Parts, body: Body) -> Result<Resp
             "the stream has ended",
             "ask for it again",
         )),
-        Err(_) => Err(Problem::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "the publisher of the stream does not answer",
-            "try again; if it stays so, see the publisher's log",
-        )),
+        Err(_) => {
+            waiting.give_up();
+            Err(Problem::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "the publisher of the stream does not answer",
+                "try again; if it stays so, see the publisher's log",
+            ))
+        }
     }
 }
 

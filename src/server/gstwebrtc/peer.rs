@@ -12,7 +12,6 @@ use crate::access::{Action, Grant, Limits};
 use crate::address::check_stream_name;
 use crate::server::hub::random_name;
 use crate::server::routes::App;
-use crate::server::rules::unix_time;
 use crate::server::socket::Caller;
 use crate::signaller::gstwebrtc::protocol::{Listed, Note, Role, Status, ToPeer, ToServer};
 
@@ -239,8 +238,7 @@ impl Peer {
     }
 
     fn allowed(&self, action: Action, stream: Option<&str>) -> Result<Grant, String> {
-        let auth = &self.app.rules().auth;
-        let grant = auth.check(self.token.as_deref(), action, stream, unix_time());
+        let grant = self.app.check(self.token.as_deref(), action, stream);
         grant.map_err(|denied| {
             format!("{denied}; the token goes into the request's header Authorization: Bearer")
         })

@@ -199,13 +199,18 @@ impl Hub {
 
     /// A session's peer leaves. `false` if there is no such session.
     pub(crate) fn leave(&self, peer: &PeerId, reason: &str) -> bool {
+        self.leave_as(peer, reason, "left")
+    }
+
+    /// The same; `cause` is what counts it if it never was live.
+    fn leave_as(&self, peer: &PeerId, reason: &str, cause: &'static str) -> bool {
         let mut state = self.state();
         let Some(session) = state.remove(peer) else {
             return false;
         };
         let shut = state.shut;
         drop(state);
-        self.tell_of_end(&session, "left");
+        self.tell_of_end(&session, cause);
         if !shut {
             session.say_farewell(peer, reason);
         }

@@ -151,6 +151,12 @@ impl Hub {
 }
 
 impl Waiting {
+    /// It has waited long enough.
+    pub(crate) fn give_up(self) {
+        let reason = "its offer was not answered in time";
+        self.hub.leave_as(&self.peer, reason, "timeout");
+    }
+
     /// The peer has its answer: the session lives until somebody ends it.
     pub(crate) fn keep(mut self) {
         self.kept = true;

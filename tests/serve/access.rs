@@ -1,0 +1,114 @@
+//! Who may publish, watch and read what.
+
+use super::*;
+
+/// A key, and a server that trusts it.
+fn guarded(folder: &Folder, algorithm: &str, words: &[&str]) -> (String, Server) {
+    let key = folder.path("key");
+    said(&["token", "--generate-key", algorithm, "--key-file", &key]);
+    let trusted = if algorithm == "eddsa" {
+        format!("{key}.pub")
+    } else {
+        key.clone()
+    };
+    let server = Server::start(&[&["--key-file", &trusted], words].concat());
+    (key, server)
+}
+
+fn token(key: &str, words: &[&str]) -> String {
+    let mint = ["token", "--key-file", key];
+    said(&[&mint, words].concat()).trim().to_owned()
+}
+
+fn failure(mut publisher: Publisher) -> String {
+    match publisher.event() {
+        Event::Failed(error) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_minted_token_opens_what_it_says_and_nothing_else() {
+    for algorithm in ["hs256", "eddsa"] {
+        let folder = Folder::new(algorithm);
+        let (key, server) = guarded(&folder, algorithm, &[]);
+        let publish = token(&key, &["--stream", "cam*", "--publish"]);
+        let view = token(&key, &["--stream", "cam1", "--view"]);
+        let expired = token(
+            &key,
+            &["--stream", "*", "--view", "--publish", "--ttl", "0s"],
+        );
+        let other = folder.path("other");
+        said(&["token", "--generate-key", "--key-file", &other]);
+        let forged = token(&other, &["--stream", "*", "--view", "--publish"]);
+
+        let mut publisher = Publisher::up(&server, "cam1", Some(&publish));
+        assert_eq!(publisher.watched(&server, "cam1", Some(&view)).status, 201);
+        for (presented, stream, status, words) in [
+            (None, "cam1", 401, "wants a token"),
+            (Some(&expired), "cam1", 401, "expired"),
+            (Some(&forged), "cam1", 401, "not a token of this server"),
+            (Some(&view), "cam2", 403, "other streams"),
+            (Some(&publish), "cam1", 403, "lacks \"view\""),
+        ] {
+            let reply = server.join(stream, presented.map(String::as_str));
+            assert_eq!(reply.status, status, "{reply:?}");
+            assert!(reply.error().contains(words), "{reply:?}");
+            assert_eq!(reply.headers("www-authenticate").len(), 1, "{reply:?}");
+        }
+        for (presented, stream, words) in [
+            (None, "cam3", "wants a token"),
+            (Some(&expired), "cam3", "expired"),
+            (Some(&forged), "cam3", "not a token of this server"),
+            (Some(&publish), "stage", "other streams"),
+            (Some(&view), "cam1", "lacks \"publish\""),
+        ] {
+            let refused = Publisher::new(&server, stream, presented.map(String::as_str));
+            let text = failure(refused);
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+}
+
+#[test]
+fn streams_are_listed_to_those_who_may_watch_them() {
+    let folder = Folder::new("listed");
+    let text = "pub1isher publish *\nfirst view cam1\nall view *\n";
+    let tokens = folder.write("tokens", text);
+    let server = Server::start(&["--token-file", &tokens]);
+    let _one = Publisher::up(&server, "cam1", Some("pub1isher"));
+    let _two = Publisher::up(&server, "cam2", Some("pub1isher"));
+    let list = |token: &str| server.get("/streams", &format!("Authorization: Bearer {token}\r\n"));
+    assert_eq!(
+        list("first").body,
+        r#"{"streams":[{"name":"cam1","viewers":0}]}"#
+    );
+    assert!(list("all").body.contains("cam2"));
+    assert_eq!(list("pub1isher").status, 403);
+    assert_eq!(server.get("/streams", "").status, 401);
+    assert_eq!(
+        server.get("/", "").status,
+        200,
+        "the page asks for the token"
+    );
+}
+
+#[test]
+fn tokens_that_are_added_or_taken_count_at_once() {
+    let folder = Folder::new("changing");
+    let tokens = folder.write("tokens", "first view *\n");
+    let server = Server::start(&["--token-file", &tokens]);
+    let status = |token: &str| {
+        let header = format!("Authorization: Bearer {token}\r\n");
+        server.get("/streams", &header).status
+    };
+    assert_eq!((status("first"), status("second")), (200, 401));
+    folder.write("tokens", "second view *\n");
+    eventually("the new token counts", || status("second") == 200);
+    assert_eq!(status("first"), 401);
+    // What makes no sense changes nothing.
+    folder.write("tokens", "third look *\n");
+    eventually("it is said", || server.log().contains("token-file"));
+    assert!(server.log().contains("line 1"), "{}", server.log());
+    assert_eq!((status("second"), status("third")), (200, 401));
+}
