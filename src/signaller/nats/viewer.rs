@@ -83,6 +83,8 @@ impl Viewer {
             // The queue is new, there is room.
             let _ = incoming.try_send(publisher_joined("nats", channel));
         }
+        // Back again: what is said to us from here on must find us.
+        channel.flush().await;
         Ok(Carrier {
             channel,
             subjects: subjects.clone(),
