@@ -88,6 +88,13 @@ pub enum Message {
     Candidate(Candidate),
     /// No further candidates follow (RFC 8838 section 13).
     EndOfCandidates,
+    /// The path is lost: what the sender has said before is void, and what
+    /// follows belongs to another connection (`docs/sigmund-v1.md`, "When the
+    /// path is lost"; [`Rounds`](crate::session::Rounds) keeps count).
+    Again {
+        /// The number of that connection; the first has 1.
+        round: u32,
+    },
     /// The sender is leaving.
     Bye {
         /// Why, for people to read.
@@ -107,7 +114,7 @@ impl Message {
                 limit("candidate's mid", mid, MAX_MID)
             }
             Self::Bye { reason } => limit("reason", reason, MAX_REASON),
-            Self::PleaseOffer | Self::EndOfCandidates => Ok(()),
+            Self::PleaseOffer | Self::EndOfCandidates | Self::Again { .. } => Ok(()),
         }
     }
 }

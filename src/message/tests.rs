@@ -38,6 +38,10 @@ fn notes_have_the_json_of_the_protocol() {
             json!({"type": "end-of-candidates"}),
         ),
         (
+            Message::Again { round: 2 },
+            json!({"type": "again", "round": 2}),
+        ),
+        (
             Message::Bye {
                 reason: "done".to_owned(),
             },

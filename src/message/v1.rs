@@ -53,12 +53,13 @@ const TYPES: [&str; 10] = [
 ];
 
 /// Every `type` of a [`Message`].
-const NOTES: [&str; 6] = [
+const NOTES: [&str; 7] = [
     "offer",
     "answer",
     "please-offer",
     "candidate",
     "end-of-candidates",
+    "again",
     "bye",
 ];
 

@@ -189,6 +189,7 @@ fn kind_of(message: &Message) -> &'static str {
         Message::PleaseOffer => "a request for an offer",
         Message::Candidate(_) => "a candidate",
         Message::EndOfCandidates => "the end of candidates",
+        Message::Again { .. } => "another round",
         Message::Bye { .. } => "a farewell",
     }
 }

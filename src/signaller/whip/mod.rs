@@ -216,7 +216,10 @@ impl Carrier {
                     put_off = self.trickle(message, outgoing).await;
                 }
                 Message::Bye { reason } => return Err(over(&reason)),
-                Message::Offer { .. } | Message::Answer { .. } | Message::PleaseOffer => {
+                Message::Offer { .. }
+                | Message::Answer { .. }
+                | Message::PleaseOffer
+                | Message::Again { .. } => {
                     tracing::debug!("WHIP has one offer in a session's life");
                 }
             }
