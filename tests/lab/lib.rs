@@ -6,6 +6,7 @@
 //! | [`network`] | [`Lab`]: hosts with addresses of their own, joined by a bridge |
 //! | [`process`] | programs on those hosts, gone when the test is |
 //! | [`publisher`] | a pipeline in a process of its own, asked and told over a pipe |
+//! | [`relay`] | `sigmund serve` |
 //! | [`stamp`] | a counter and a clock drawn into the picture, read back from it |
 //! | [`media`] | the clips, and files made once |
 //! | [`http`] | requests, polite and impolite |
@@ -28,6 +29,7 @@ pub mod network;
 pub mod page;
 pub mod process;
 pub mod publisher;
+pub mod relay;
 pub mod stamp;
 pub mod viewer;
 pub mod whep;
@@ -37,6 +39,7 @@ use std::time::{Duration, Instant};
 
 pub use network::{Host, Lab};
 pub use publisher::Publisher;
+pub use relay::Relay;
 
 /// Asks `probe` until it has an answer; panics with `what` after `limit`.
 #[track_caller]

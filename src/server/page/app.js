@@ -3,6 +3,7 @@ import { Panel } from './panel.js';
 import { Player } from './player.js';
 import { Problem } from './errors.js';
 import { StreamList } from './streams.js';
+import { prepare } from './watch.js';
 
 // Everything is found beside this file, also behind a proxy's path.
 const BASE = new URL('.', import.meta.url);
@@ -13,7 +14,7 @@ const video = $('video');
 const token = takeToken();
 const player = new Player(
   video,
-  (stream) => new URL(`whep/${encodeURIComponent(stream)}`, BASE),
+  BASE,
   () => token.value,
 );
 const list = new StreamList(new URL('streams', BASE), () => token.value, listed);
@@ -33,7 +34,7 @@ globalThis.sigmund = {
   stop: () => player.stop(),
   get state() { return player.state; },
   get problem() { return player.problem ?? listProblem; },
-  get session() { return player.session; },
+  get watch() { return player.watch; },
   get stream() { return player.stream; },
   get ttff() { return player.ttff; },
 };
@@ -89,6 +90,11 @@ function showList(streams) {
   $('nothing').hidden = streams.length > 0;
 }
 
+// Whoever points at a stream may be about to watch it.
+function ready() {
+  if (player.state === 'idle' || player.state === 'failed') prepare(new URL('any', BASE));
+}
+
 function watching(viewers) {
   if (viewers === undefined) return '';
   return viewers === 1 ? '1 viewer' : `${viewers} viewers`;
@@ -103,7 +109,7 @@ function render() {
   Object.assign(document.body.dataset, { state: shown, cause: problem?.cause ?? '', stream: stream ?? '' });
   document.title = stream ? `${stream} · Sigmund` : 'Sigmund';
   $('status').textContent = STATUS[shown];
-  list.hurry = shown === 'failed' || player.quiet;
+  list.hurry = shown === 'failed';
   for (const item of $('streams').children) {
     item.firstElementChild.setAttribute('aria-current', String(item.dataset.stream === stream));
   }
@@ -113,7 +119,7 @@ function render() {
 
 function renderStage(state, stream, problem) {
   const playing = state === 'playing';
-  const hasSound = player.session?.kinds.includes('audio') ?? false;
+  const hasSound = player.kinds.includes('audio');
   const blocked = video.paused && playing;
   $('welcome').hidden = state !== 'idle' || Boolean(problem);
   $('spinner').hidden = state !== 'connecting';
@@ -173,6 +179,9 @@ $('ask').addEventListener('submit', (event) => {
   list.start();
   player.retry();
 });
+for (const event of ['pointerover', 'focusin']) {
+  $('streams').addEventListener(event, ready);
+}
 $('retry').addEventListener('click', retry);
 $('unmute').addEventListener('click', toggleSound);
 $('mute').addEventListener('click', toggleSound);
@@ -215,5 +224,6 @@ player.addEventListener('stats', () => {
 
 $('fullscreen').hidden = !(document.fullscreenEnabled || video.webkitEnterFullscreen);
 if (wanted) player.play(wanted);
+else ready();
 list.start();
 render();

@@ -64,11 +64,11 @@ const CAUSES = {
   },
   rejected: {
     title: 'The server rejected the request',
-    text: 'This page and the server do not understand each other (HTTP {status}).',
+    text: 'This page and the server do not understand each other.',
   },
   broken: {
     title: 'The server failed',
-    text: 'Something went wrong on the sending side (HTTP {status}). This page tries again by itself.',
+    text: 'Something went wrong on the sending side. This page tries again by itself.',
     retry: 'later',
   },
   answer: {
@@ -117,6 +117,25 @@ const BY_STATUS = {
   503: 'busy',
 };
 
+// How watch.js names the same.
+const BY_CODE = {
+  address: 'missing',
+  'not-found': 'missing',
+  malformed: 'rejected',
+  'gave-up': 'lost',
+  taken: 'busy',
+  'too-many': 'busy',
+  slow: 'lost',
+  gone: 'unreachable',
+  failed: 'broken',
+  path: 'ice',
+};
+
+/** The `StreamError` of a stream, as a problem. */
+export function problemFrom({ code, detail }, more) {
+  return new Problem(BY_CODE[code] ?? (code in CAUSES ? code : 'broken'), { detail, ...more });
+}
+
 /** Reads what the server says of a request that failed. */
 export async function problemOf(response) {
   const { status } = response;
@@ -124,7 +143,7 @@ export async function problemOf(response) {
   const body = await response.json().catch(() => ({}));
   return new Problem(cause, {
     status,
-    detail: body.error ?? body.detail ?? body.title ?? response.statusText,
+    detail: body.error ?? body.detail ?? body.title ?? `HTTP ${status} ${response.statusText}`,
     hint: body.hint,
   });
 }

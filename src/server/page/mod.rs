@@ -52,6 +52,21 @@ pub(super) const FILES: &[File] = &[
         body: include_str!("player.js"),
     },
     File {
+        path: "problems.js",
+        content_type: SCRIPT,
+        body: include_str!("problems.js"),
+    },
+    File {
+        path: "receive.js",
+        content_type: SCRIPT,
+        body: include_str!("receive.js"),
+    },
+    File {
+        path: "sigmund.js",
+        content_type: SCRIPT,
+        body: include_str!("sigmund.js"),
+    },
+    File {
         path: "stats.js",
         content_type: SCRIPT,
         body: include_str!("stats.js"),
@@ -60,6 +75,11 @@ pub(super) const FILES: &[File] = &[
         path: "streams.js",
         content_type: SCRIPT,
         body: include_str!("streams.js"),
+    },
+    File {
+        path: "watch.js",
+        content_type: SCRIPT,
+        body: include_str!("watch.js"),
     },
     File {
         path: "whep.js",

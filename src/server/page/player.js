@@ -1,77 +1,68 @@
-// Keeps one stream on the screen: connects, watches over it, connects again.
+// What the page adds to a stream that is watched: its first frame, its numbers,
+// what to say when there is no picture, and WHEP where no WebSocket gets through.
 //
 //   idle ── play ──▶ connecting ── first frame ──▶ playing
 //                      ▲    └───── problem ─────▶ failed ──┐
 //                      └─── after a while, or listed ──────┘
-import { Problem } from './errors.js';
-import { StatsReader } from './stats.js';
-import { WhepSession } from './whep.js';
+import { Problem, problemFrom } from './errors.js';
+import { Watch, show } from './watch.js';
 
-const BACKOFF_MS = [250, 500, 1000, 2000, 4000];
-// Where "later" enters that row.
-const LATER = 3;
-// No path found, or no picture after the path was found, within these.
-const CONNECT_MS = 12000;
+// Connected, and no picture for this long: time to say so.
 const SILENT_S = 6;
-// A picture that stood still this long, with nothing arriving, is a lost one.
-const STALLED_S = 12;
 // Between two tries for a stream that is listed, and yet is not to be had.
 const REST_MS = 900;
-// Nothing arrived for this long: believe the list if it says that it is over.
-const QUIET_MS = 1500;
+// So often no WebSocket came about, though the list of streams could be read.
+const UNREACHED = 2;
 
 export class Player extends EventTarget {
   #video;
-  #endpointOf;
+  #base;
   #token;
-  #spare = null;
-  #iceServers = [];
-  #retries = 0;
   #played = false;
-  #timer;
+  #unreached = 0;
+  #whep = false;
   #ticker;
-  #reader;
   #since = {};
+  // What the list of streams says is wrong; what the picture does.
+  #listed = null;
+  #own = null;
+  #connection = 0;
   state = 'idle';
   /** The stream that is wanted, null when none is. */
   stream = null;
-  /** @type {WhepSession | null} */
-  session = null;
-  /** @type {Problem | null} why the state is `failed` */
-  problem = null;
+  /** @type {Watch | null} */
+  watch = null;
   /** @type {Problem | null} why the last try failed, until one succeeds */
   before = null;
   /** Milliseconds from asking for the stream to its first frame. */
   ttff = null;
-  /** The latest reading of `StatsReader`. */
+  /** The latest numbers. */
   latest = {};
 
   /**
    * @param {HTMLVideoElement} video
-   * @param {(stream: string) => URL} endpointOf
+   * @param {URL} base where the server is
    * @param {() => string} token
    */
-  constructor(video, endpointOf, token) {
+  constructor(video, base, token) {
     super();
     this.#video = video;
-    this.#endpointOf = endpointOf;
+    this.#base = base;
     this.#token = token;
-    this.#prepare();
   }
 
   /** Shows `stream`, leaving any other. */
   play(stream) {
-    this.#leave();
+    this.leave();
     this.stream = stream;
-    this.#retries = 0;
     this.#played = false;
     this.before = null;
-    this.#connect();
+    this.#begin();
   }
 
   /** Shows nothing. */
   stop() {
-    this.#leave();
+    this.leave();
     this.stream = null;
     this.#become('idle');
   }
@@ -79,165 +70,127 @@ export class Player extends EventTarget {
   /** Tries again now, if a problem keeps the stream from playing. */
   retry() {
     if (this.state !== 'failed') return;
-    this.#leave();
-    this.#connect();
+    this.leave();
+    this.#begin();
   }
 
   /** @param {{name: string}[] | Problem} reading what the list of streams says now */
   heard(reading) {
-    const gone = reading instanceof Problem ? reading : reading.every(({ name }) => name !== this.stream) && new Problem('missing');
-    if (!gone) {
-      const rested = performance.now() - this.#since.asked > REST_MS;
-      if (this.problem?.retry === 'listed' && rested) this.retry();
+    const failed = reading instanceof Problem;
+    this.#listed = failed ? reading : null;
+    if (failed || this.state !== 'failed') return;
+    if (this.#unreached >= UNREACHED && !this.#whep) {
+      this.#whep = true;
+      this.retry();
       return;
     }
-    const news = this.problem?.retry && !this.#same(gone);
-    if (news || this.quiet) this.#fail(gone);
+    const there = reading.some(({ name }) => name === this.stream);
+    const rested = performance.now() - this.#since.asked > REST_MS;
+    if (there && rested && this.problem?.retry === 'listed') this.retry();
   }
 
-  // A stream that has been seen has ended; one that has not is missing.
-  #same({ cause }) {
-    return cause === this.problem.cause || (cause === 'missing' && this.problem.cause === 'ended');
+  /** @type {Problem | null} why the state is `failed` */
+  get problem() {
+    if (this.state !== 'failed') return null;
+    const error = this.watch?.error;
+    const own = this.#own ?? (error ? problemFrom(error, { stream: this.stream }) : null);
+    // The list is read by HTTP, where a refusal has a reason.
+    if (own?.cause === 'unreachable' && this.#listed) return this.#listed;
+    if (own?.cause === 'missing' && this.#played) return new Problem('ended', { stream: this.stream });
+    return own;
+  }
+
+  /** The kinds ('video', 'audio') of what is received. */
+  get kinds() {
+    return this.watch?.stream.getTracks().map(({ kind }) => kind) ?? [];
   }
 
   /** The page goes away. */
   leave() {
-    this.#leave();
+    clearInterval(this.#ticker);
+    this.watch?.close();
+    this.watch = null;
   }
 
-  // The next session's offer costs time; make it before it is needed.
-  #prepare() {
-    if (this.#spare) return;
-    try {
-      this.#spare = new WhepSession(this.#iceServers);
-    } catch {
-      this.#spare = null;
-    }
+  #begin() {
+    const path = encodeURIComponent(this.stream);
+    const src = this.#whep ? `whep+${new URL(`whep/${path}`, this.#base)}` : new URL(path, this.#base).href;
+    const watch = new Watch(src, { token: this.#token() });
+    this.watch = watch;
+    this.#connection = 1;
+    this.#asked();
+    show(watch, this.#video, () => this.#emit());
+    watch.addEventListener('state', () => watch === this.watch && this.#watched());
+    watch.addEventListener('track', () => watch === this.watch && this.#emit());
+    this.#ticker = setInterval(() => this.#tick(watch), 1000);
+    this.#become('connecting');
   }
 
-  async #connect() {
-    this.problem = null;
+  #asked() {
+    this.#own = null;
     this.ttff = null;
     this.latest = {};
     this.#since = { asked: performance.now() };
-    this.#reader = new StatsReader();
-    this.#become('connecting');
-    let session;
-    try {
-      session = this.#spare ?? new WhepSession(this.#iceServers);
-      this.#spare = null;
-      this.session = session;
-      this.#watch(session);
-      await session.connect(this.#endpointOf(this.stream), this.#token());
-      this.#iceServers = session.iceServers;
-    } catch (error) {
-      if (session && session !== this.session) return;
-      const problem = error instanceof Problem ? error : new Problem('answer', { detail: error.message });
-      if (problem.cause === 'incompatible') problem.offered = await session.offered();
-      this.#fail(problem);
-    }
-  }
-
-  #watch(session) {
-    const { pc } = session;
-    const mine = (handler) => (event) => session === this.session && handler(event);
-    const media = new MediaStream();
-    this.#video.srcObject = media;
-    pc.ontrack = mine(({ track }) => media.addTrack(track));
-    pc.onconnectionstatechange = mine(() => this.#connectionChanged(pc.connectionState));
-    const shown = mine(() => this.#frameShown());
+    const shown = () => this.#frameShown();
     this.#video.requestVideoFrameCallback?.(shown);
     this.#video.onloadeddata = shown;
-    this.#video.play().then(
-      () => {},
-      // No gesture yet: `paused` tells the page to ask for one.
-      (error) => error.name === 'NotAllowedError' && this.#emit(),
-    );
-    this.#timer = setTimeout(mine(() => this.#connectTimeout(session)), CONNECT_MS);
-    this.#ticker = setInterval(mine(() => this.#tick(session)), 1000);
   }
 
-  #connectionChanged(state) {
-    if (state === 'connected') this.#since.connected = performance.now();
-    if (state === 'failed') this.#fail(new Problem(this.#since.connected ? 'lost' : 'ice'));
-    if (state === 'closed') this.#fail(new Problem('lost'));
-    this.#emit();
-  }
-
-  #connectTimeout(session) {
-    if (!this.#since.connected) this.#fail(new Problem('ice', { detail: `after ${CONNECT_MS / 1000} s: ${session.pc.iceConnectionState}` }));
+  #watched() {
+    const { watch } = this;
+    const { state, error, connections } = watch;
+    if (state === 'live') this.#since.connected ??= performance.now();
+    if (state === 'waiting' || state === 'failed') {
+      this.#unreached += error.code === 'unreachable' ? 1 : 0;
+      this.#become('failed');
+      this.before = this.problem;
+    } else if (state === 'connecting' && (this.state !== 'connecting' || connections > this.#connection)) {
+      if (error) this.before = problemFrom(error, { stream: this.stream });
+      this.#connection = connections;
+      this.#asked();
+      this.#become('connecting');
+    } else this.#emit();
   }
 
   #frameShown() {
-    if (this.state !== 'connecting' || !this.#video.videoWidth) return;
+    if (this.watch?.state !== 'live' || this.state === 'playing' || !this.#video.videoWidth) return;
     this.ttff = performance.now() - this.#since.asked;
     this.#playing();
   }
 
   #playing() {
-    this.#retries = 0;
+    this.#own = null;
     this.#played = true;
+    this.#unreached = 0;
     this.before = null;
     this.#become('playing');
   }
 
-  async #tick(session) {
+  async #tick(watch) {
     const last = this.latest;
-    const now = await this.#reader.read(session.pc).catch(() => null);
-    if (!now || session !== this.session) return;
+    const now = await watch.stats();
+    if (watch !== this.watch || watch.state !== 'live') return;
     this.latest = { ...now, ttff: this.ttff };
     if (now.frames !== last.frames) this.#since.frame = now.at;
-    if (now.packets !== last.packets) this.#since.packet = now.at;
     this.dispatchEvent(new Event('stats'));
-    if (!this.#since.connected) return;
-    const hasVideo = session.kinds.includes('video');
-    if (!hasVideo && now.audioPackets && this.state === 'connecting') this.#playing();
+    const hasVideo = this.kinds.includes('video');
+    if (this.state !== 'playing' && (hasVideo ? this.#video.videoWidth && now.frames : now.audioPackets)) this.#playing();
     if (hasVideo) this.#watchFrames(now);
-  }
-
-  /** Does nothing arrive although it should? */
-  get quiet() {
-    return this.state === 'playing' && performance.now() - (this.#since.packet ?? Infinity) > QUIET_MS;
   }
 
   /** Seconds for which the picture has been standing still; 0 while it moves. */
   get stalled() {
-    const { frame } = this.#since;
-    const seconds = (performance.now() - frame) / 1000;
+    const seconds = (performance.now() - this.#since.frame) / 1000;
     return this.state === 'playing' && seconds >= 3 ? Math.floor(seconds) : 0;
   }
 
+  // It may come yet: the connection is kept.
   #watchFrames({ at, packets }) {
-    const waited = (at - Math.max(this.#since.connected, this.#since.frame ?? 0)) / 1000;
-    if (this.state === 'connecting' && waited >= SILENT_S && !this.#video.videoWidth) {
-      const cause = packets ? 'undecodable' : 'silent';
-      this.#fail(new Problem(cause, { seconds: Math.round(waited) }));
-    } else if (this.state === 'playing' && waited >= STALLED_S) {
-      this.#fail(new Problem('silent', { seconds: Math.round(waited) }));
-    }
-  }
-
-  #fail(problem) {
-    if (problem.cause === 'missing' && this.#played) problem = new Problem('ended');
-    problem.stream = this.stream;
-    this.#leave();
-    this.problem = problem;
-    this.before = problem;
+    const waited = (at - this.#since.connected) / 1000;
+    if (this.state !== 'connecting' || waited < SILENT_S) return;
+    const cause = packets ? 'undecodable' : 'silent';
+    this.#own = new Problem(cause, { seconds: Math.round(waited), stream: this.stream });
     this.#become('failed');
-    this.#prepare();
-    if (!problem.retry || problem.retry === 'listed') return;
-    const step = this.#retries + (problem.retry === 'later' ? LATER : 0);
-    const wait = BACKOFF_MS[Math.min(step, BACKOFF_MS.length - 1)];
-    this.#retries += 1;
-    // Spread the viewers of a server that has just come back.
-    this.#timer = setTimeout(() => this.retry(), wait * (1 + Math.random() / 2));
-  }
-
-  #leave() {
-    clearTimeout(this.#timer);
-    clearInterval(this.#ticker);
-    this.session?.close();
-    this.session = null;
   }
 
   #become(state) {

@@ -4,6 +4,7 @@
 // stream is known. It is posted without waiting for ICE; candidates follow by
 // PATCH (RFC 8840 fragments, batched), and DELETE says goodbye.
 import { Problem, problemOf } from './errors.js';
+import { allowStereo, playSoon } from './receive.js';
 
 // Candidates found within this time (ms) of each other share one PATCH.
 const BATCH_MS = 10;
@@ -201,17 +202,4 @@ function iceServersOf(response) {
     }))
     .filter(({ rel }) => rel === 'ice-server')
     .map(({ urls, username, credential }) => (username ? { urls, username, credential } : { urls }));
-}
-
-// Live pictures are worth more than smooth ones: no playout delay but the needed.
-function playSoon(receiver) {
-  if ('jitterBufferTarget' in receiver) receiver.jitterBufferTarget = 0;
-  else if ('playoutDelayHint' in receiver) receiver.playoutDelayHint = 0;
-}
-
-// Chrome decodes Opus as mono unless its own description says otherwise.
-function allowStereo(sdp) {
-  const opus = sdp.match(/^a=rtpmap:(\d+) opus\/48000\/2/im)?.[1];
-  const fmtp = new RegExp(`^(a=fmtp:${opus} (?!.*\\bstereo=)[^\\r\\n]*)`, 'm');
-  return opus ? sdp.replace(fmtp, '$1;stereo=1') : sdp;
 }

@@ -1,0 +1,160 @@
+// Streams of Sigmund in any web page: `watch(src)`, and <rtc-stream src="…">.
+// docs/sigmund-js.md explains both. What else it needs lies beside it.
+import { StreamError } from './problems.js';
+import { Watch, prepare, show } from './watch.js';
+
+export { StreamError, Watch, prepare, show };
+
+/** Plays a stream, and keeps at it. See `Watch`. */
+export const watch = (src, options) => new Watch(src, options);
+
+const STYLE = `
+  :host { display: inline-block; position: relative; inline-size: 640px; max-inline-size: 100%; aspect-ratio: 16 / 9; background: #000; color: #fff; overflow: hidden; font: 15px/1.4 system-ui, sans-serif; }
+  :host([hidden]) { display: none; }
+  video { display: block; inline-size: 100%; block-size: 100%; object-fit: contain; }
+  p { position: absolute; inset: auto 0 0; margin: 0; padding: .6em 1em; background: #000a; text-align: center; }
+  p:empty, button[hidden] { display: none; }
+  button { position: absolute; inset: 0; margin: auto; inline-size: max-content; block-size: max-content; padding: .7em 1.4em; border: 0; border-radius: 99px; background: #fffffff0; color: #10161d; font: inherit; font-weight: 600; cursor: pointer; }
+  button:focus-visible { outline: 3px solid #2dd4bf; outline-offset: 3px; }
+`;
+
+const WORDS = { connecting: 'Connecting …', live: '', closed: '' };
+
+/**
+ * `<rtc-stream src token controls muted autoplay give-up>`: a picture, and
+ * words where there is none. Parts to style: `video`, `status`, `button`. Its
+ * event `state` follows `Watch`; its attribute `state` can be styled.
+ */
+export class RtcStream extends HTMLElement {
+  static observedAttributes = ['src', 'token', 'controls', 'muted', 'autoplay'];
+  #video = document.createElement('video');
+  #status = document.createElement('p');
+  #button = document.createElement('button');
+  #watch = null;
+  #planned = false;
+  #isBlocked = false;
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: 'open' });
+    const style = new CSSStyleSheet();
+    style.replaceSync(STYLE);
+    root.adoptedStyleSheets = [style];
+    Object.assign(this.#video, { playsInline: true, part: 'video' });
+    Object.assign(this.#button, { type: 'button', part: 'button', textContent: 'Play', hidden: true });
+    this.#status.part = 'status';
+    this.#status.role = 'status';
+    this.#status.ariaLive = 'polite';
+    this.#button.addEventListener('click', () => this.play());
+    this.#video.addEventListener('playing', () => this.#block(false));
+    root.append(this.#video, this.#status, this.#button);
+  }
+
+  /** The `Watch` behind it, null while there is none. */
+  get watch() { return this.#watch; }
+  /** The <video>, for its volume, its full screen, its picture in picture. */
+  get video() { return this.#video; }
+  /** `idle`, or what `Watch` says. */
+  get state() { return this.#watch?.state ?? 'idle'; }
+  /** @type {StreamError | null} */
+  get error() { return this.#watch?.error ?? null; }
+  get src() { return this.getAttribute('src') ?? ''; }
+  set src(src) { this.setAttribute('src', src); }
+  /** Need not be an attribute: what is set here stays out of the document. */
+  get token() { return this.#token ?? this.getAttribute('token') ?? undefined; }
+  set token(token) {
+    this.#token = token;
+    this.#plan();
+  }
+  #token;
+
+  /** Begins, or goes on. */
+  play() {
+    if (!this.#watch) this.#begin();
+    else if (this.state === 'live' || this.state === 'connecting') this.#video.play().catch(() => this.#block(true));
+    else this.#watch.retry();
+  }
+
+  /** Shows nothing any more, until `play` is called. */
+  stop() {
+    this.#watch?.close();
+    this.#watch = null;
+    this.#video.srcObject = null;
+    this.#render();
+  }
+
+  /** See `Watch.stats`. */
+  stats() {
+    return this.#watch?.stats() ?? Promise.resolve({ state: 'idle' });
+  }
+
+  connectedCallback() {
+    addEventListener('pagehide', this);
+    addEventListener('pageshow', this);
+    this.#plan();
+  }
+
+  disconnectedCallback() {
+    removeEventListener('pagehide', this);
+    removeEventListener('pageshow', this);
+    // To move an element is to take it out and put it in again.
+    queueMicrotask(() => this.isConnected || this.stop());
+  }
+
+  attributeChangedCallback(name, before, value) {
+    if (before === value) return;
+    if (name === 'controls') this.#video.controls = value !== null;
+    else if (name === 'muted') this.#video.muted = value !== null;
+    else this.#plan(name);
+  }
+
+  handleEvent({ type, persisted }) {
+    if (type === 'pagehide') this.stop();
+    else if (persisted) this.#plan();
+  }
+
+  // Attributes are set one by one: what follows from them all follows once.
+  #plan(name) {
+    if (this.#planned || !this.isConnected) return;
+    if (name === 'autoplay' && this.#watch) return;
+    this.#planned = true;
+    queueMicrotask(() => {
+      this.#planned = false;
+      if (!this.isConnected) return;
+      const running = Boolean(this.#watch);
+      this.stop();
+      if (this.src && (running || this.hasAttribute('autoplay'))) this.#begin();
+    });
+  }
+
+  #begin() {
+    if (!this.src) return;
+    const giveUp = Number(this.getAttribute('give-up')) * 1000 || undefined;
+    this.#watch = watch(new URL(this.src, document.baseURI).href, { token: this.token, giveUp });
+    show(this.#watch, this.#video, () => this.#block(true));
+    const mine = this.#watch;
+    mine.addEventListener('state', () => mine === this.#watch && this.#render());
+    this.#render();
+  }
+
+  // Browsers play no sound before somebody has touched the page.
+  #block(isBlocked) {
+    if (this.#isBlocked === isBlocked) return;
+    this.#isBlocked = isBlocked;
+    this.#render();
+  }
+
+  #render() {
+    const { state, error } = this;
+    this.setAttribute('state', state);
+    this.#button.hidden = !(state === 'idle' || state === 'failed' || this.#isBlocked);
+    this.#button.textContent = state === 'failed' ? 'Try again' : 'Play';
+    const words = error && state !== 'live' ? [error.message, error.detail].filter(Boolean).join(' ') : (WORDS[state] ?? '');
+    if (this.#status.textContent !== words) this.#status.textContent = words;
+    this.#video.setAttribute('aria-label', this.getAttribute('aria-label') ?? 'Live stream');
+    this.dispatchEvent(new Event('state'));
+  }
+}
+
+// Twice loaded, by two parts of a page, it is still one element.
+if (!customElements.get('rtc-stream')) customElements.define('rtc-stream', RtcStream);

@@ -1,0 +1,118 @@
+//! `sigmund serve` on a host of the lab.
+
+use std::env;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::eventually;
+use crate::network::Host;
+use crate::process::{Process, build_directory};
+
+/// Long for a machine that is busy with other tests.
+const START: Duration = Duration::from_secs(20);
+
+/// Where it listens.
+const PORT: u16 = 8080;
+
+/// A standalone server for everybody, on port 8080 of its host. Killed when
+/// dropped.
+#[derive(Debug)]
+pub struct Relay {
+    host: Host,
+    arguments: Vec<String>,
+    process: Process,
+}
+
+impl Relay {
+    /// Starts one; `arguments` follow `sigmund serve --listen …`.
+    pub fn start(host: &Host, arguments: &[&str]) -> Self {
+        let arguments: Vec<_> = arguments.iter().map(|&it| it.to_owned()).collect();
+        let relay = Self {
+            host: host.clone(),
+            process: spawn(host, &arguments),
+            arguments,
+        };
+        relay.await_port();
+        relay
+    }
+
+    /// Kills it, without a word.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again after [`kill`](Self::kill).
+    pub fn restart(&mut self) {
+        self.process = spawn(&self.host, &self.arguments);
+        self.await_port();
+    }
+
+    /// The page that shows `stream`.
+    pub fn page(&self, stream: &str) -> String {
+        format!("http://{}:{PORT}/#stream={stream}", self.host.address())
+    }
+
+    /// As `rtcsink`'s `uri` takes it.
+    pub fn uri(&self, stream: &str) -> String {
+        format!("sigmund+ws://{}:{PORT}/{stream}", self.host.address())
+    }
+
+    /// The names of the streams that it lists; `None` while it is away.
+    pub fn streams(&self, seen_from: &Host) -> Option<Vec<String>> {
+        let url = format!("http://{}:{PORT}/streams", self.host.address());
+        let body = seen_from.run(|| {
+            let mut response = ureq::get(&url).call().ok()?;
+            response.body_mut().read_to_string().ok()
+        })?;
+        let listed: Value = serde_json::from_str(&body).ok()?;
+        let names = listed["streams"].as_array()?.iter();
+        names
+            .map(|it| it["name"].as_str().map(str::to_owned))
+            .collect()
+    }
+
+    fn await_port(&self) {
+        let address = (self.host.address(), PORT);
+        eventually(START, "the server listens", || {
+            self.host.run(|| TcpStream::connect(address).ok())
+        });
+    }
+}
+
+fn spawn(host: &Host, arguments: &[String]) -> Process {
+    let program = program();
+    let listen = format!("{}:{PORT}", host.address());
+    let mut command = host.command(program.to_str().expect("it is readable"));
+    command.args(["serve", "--listen", &listen]).args(arguments);
+    Process::spawn("sigmund-serve", command)
+}
+
+/// The program, built if it is not: it is of another package than the tests.
+fn program() -> &'static PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let target = build_directory();
+        let target = target
+            .parent()
+            .expect("profiles lie in the target directory");
+        let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "sigmund",
+                "--features",
+                "serve",
+            ])
+            .args(["--bin", "sigmund", "--target-dir"])
+            .arg(target)
+            .status();
+        assert!(built.is_ok_and(|it| it.success()), "sigmund is not built");
+        target.join("debug/sigmund")
+    })
+}
