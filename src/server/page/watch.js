@@ -440,15 +440,15 @@ export class Watch extends EventTarget {
 
 /** Shows what is watched in a <video>, through all connections; calls back when it may not play. */
 export function show(watch, video, blocked = () => {}) {
-  let shown = 1;
-  const play = () => video.play().catch((error) => error.name === 'NotAllowedError' && blocked());
-  video.srcObject = watch.stream;
-  play();
-  watch.addEventListener('track', () => {
-    if (video.srcObject !== watch.stream) return;
+  let shown = 0;
+  const refresh = () => {
+    // A <video> that waits for its first picture holds up the page's `load`.
+    const ready = document.readyState === 'complete' || watch.state === 'live';
+    if (!ready || !watch.stream.getTracks().length) return;
     // A stream whose tracks have all ended is over for a <video>, whatever is added.
     if (watch.connections !== shown) video.srcObject = watch.stream;
     shown = watch.connections;
-    if (video.paused) play();
-  });
+    if (video.paused) video.play().catch((error) => error.name === 'NotAllowedError' && blocked());
+  };
+  for (const event of ['track', 'state']) watch.addEventListener(event, refresh);
 }
