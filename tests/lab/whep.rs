@@ -10,7 +10,7 @@ use crate::network::Host;
 pub struct Resource {
     /// Where it lives.
     pub url: String,
-    /// Its entity tag.
+    /// Its entity tag; empty where the server gives none.
     pub etag: String,
     /// The SDP answer.
     pub answer: String,
@@ -54,7 +54,7 @@ pub fn offer(
     };
     Ok(Resource {
         url,
-        etag: response.header("etag").expect("201 has an ETag").to_owned(),
+        etag: response.header("etag").unwrap_or_default().to_owned(),
         answer: response.body.clone(),
         response,
     })

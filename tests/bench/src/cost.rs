@@ -89,21 +89,9 @@ fn measure(server: Server, input: Input, counts: &[usize], here: &Host, there: &
     slope(&rows)
 }
 
-/// The server may still be starting.
 fn join(there: &Host, endpoint: &str, manners: &Manners) -> Viewer {
-    let began = Instant::now();
-    loop {
-        let joined =
-            std::panic::catch_unwind(|| Viewer::try_join(there, endpoint, manners.clone()));
-        match joined {
-            Ok(Ok(viewer)) => return viewer,
-            _ if began.elapsed() < Duration::from_secs(20) => {
-                thread::sleep(Duration::from_millis(300));
-            }
-            Ok(Err(response)) => panic!("{endpoint} refuses: {response:?}"),
-            Err(_) => panic!("{endpoint} does not answer"),
-        }
-    }
+    Viewer::try_join(there, endpoint, manners.clone())
+        .unwrap_or_else(|response| panic!("{endpoint} refuses: {response:?}"))
 }
 
 /// Least squares: percent of a core for each further viewer.

@@ -1,9 +1,15 @@
 //! The servers that are compared.
 
 use std::env;
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sigmund_tests::network::Host;
 use sigmund_tests::process::Process;
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A raw picture that moves.
 const PICTURE: &str =
@@ -38,6 +44,15 @@ impl Server {
         }
     }
 
+    /// A document of it that lets scripts run: any that has a body, also one
+    /// that says 405.
+    pub fn document(self) -> &'static str {
+        match self {
+            Self::Sigmund => "healthz",
+            Self::Webrtcsink => "whep/endpoint",
+        }
+    }
+
     /// Starts it on `host`; the process and its WHEP endpoint.
     pub fn start(self, host: &Host, input: Input) -> (Process, String) {
         let source = input.source();
@@ -65,7 +80,8 @@ impl Server {
                     "video/x-h264"
                 };
                 let sink = format!(
-                    "whepserversink video-caps={caps} signaller::host-addr=http://{}:8080",
+                    "whepserversink video-caps={caps} stun-server=\"\" \
+                     signaller::host-addr=http://{}:8080",
                     host.address()
                 );
                 let peer = peer.to_str().expect("a path in UTF-8").to_owned();
@@ -74,7 +90,18 @@ impl Server {
         };
         command.args(format!("{source} ! {sink}").split_whitespace());
         let process = Process::spawn(self.name(), command);
+        await_listening(host);
         (process, format!("http://{}:8080/{path}", host.address()))
+    }
+}
+
+/// Waits until the server takes connections.
+fn await_listening(host: &Host) {
+    let address = SocketAddr::from((host.address(), 8080));
+    let began = Instant::now();
+    while host.run(|| TcpStream::connect(address)).is_err() {
+        assert!(began.elapsed() < PATIENCE, "nobody listens on {address}");
+        thread::sleep(Duration::from_millis(100));
     }
 }
 

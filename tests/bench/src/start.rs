@@ -37,8 +37,7 @@ fn measure(server: Server, input: Input, here: &Host, there: &Host) -> Option<f6
     for _ in 0..JOINS {
         // A browser each: what one has decoded before must not help the next.
         let browser = Browser::start(there, Kind::Chromium);
-        // Any document of that server will do, also one that says 404.
-        browser.open(&format!("http://{}:8080/icon.svg", here.address()));
+        browser.open(&format!("http://{}:8080/{}", here.address(), server.document()));
         let joined = std::panic::catch_unwind(AssertUnwindSafe(|| page::whep(&browser, &endpoint)));
         match joined {
             Ok(start) => starts.push(start),
