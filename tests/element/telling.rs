@@ -1,10 +1,12 @@
 //! What the element tells: signals, messages, statistics, graphs.
 
+use std::time::{Duration, Instant};
+
 use sigmund_tests::publisher::{Command, Event};
 use sigmund_tests::viewer::Viewer;
 use sigmund_tests::{Publisher, eventually};
 
-use crate::scenes::{SOON, Stage};
+use crate::scenes::{PICTURE, SOON, Stage};
 
 fn message(publisher: &Publisher, wanted: &str) -> serde_json::Value {
     publisher.wait_for(wanted, |event| match event {
@@ -119,4 +121,23 @@ fn nothing_secret_is_logged_at_info() {
     for secret in ["hunter2", "a=fingerprint", "ice-pwd", "10.77.0.2"] {
         assert!(!log.contains(secret), "{secret} in the log:\n{log}");
     }
+}
+
+#[test]
+fn a_pad_without_caps_keeps_nobody_waiting() {
+    let Some(stage) = Stage::new() else { return };
+    let silent = "appsrc is-live=true ! audioconvert ! cam.";
+    let pipeline = format!("{PICTURE} ! {} {silent}", stage.sink(""));
+    let mut publisher = Publisher::start(&stage.server, &pipeline);
+    let warning = publisher.wait_for("a warning", |event| match event {
+        Event::Warning { text, .. } => Some(text.clone()),
+        _ => None,
+    });
+    assert!(warning.contains("audio_"), "{warning}");
+    let start = Instant::now();
+    let viewer = Viewer::join(&stage.viewer, &publisher.whep("cam"));
+    let joined = start.elapsed();
+    assert!(joined < Duration::from_secs(3), "it waited for {joined:?}");
+    viewer.watch(10);
+    publisher.assert_healthy();
 }

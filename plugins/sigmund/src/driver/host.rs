@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sigmund::ladder::Limits;
 use sigmund::message::PeerId;
@@ -60,6 +60,8 @@ pub(super) struct Shared {
     pub(super) channel: Capabilities,
     pub(super) announcer: Announcer,
     pub(super) on_connection: OnConnection,
+    /// When the element played and the first track had caps.
+    pub(super) started: watch::Sender<Option<Instant>>,
 }
 
 /// Why an element cannot start; the text says what to do.
@@ -140,6 +142,7 @@ impl Host {
                 channel,
                 announcer: config.announcer,
                 on_connection: config.on_connection,
+                started: watch::Sender::new(None),
             }),
             supervisor,
             max_peers: config.max_peers,
@@ -378,6 +381,7 @@ impl Task {
         self.standing
             .retain(|lease| !lease.track().is(track) || Some(lease.codec()) == codec);
         if format.is_some() {
+            self.started();
             self.tell_all(|| Event::TrackChanged(track.clone()));
         }
         if let Some(codec) = codec
@@ -388,9 +392,32 @@ impl Task {
         }
     }
 
+    /// The first track has caps: viewers are served from now on, and the user
+    /// is told of pads that nothing flows on.
+    fn started(&self) {
+        let first = |at: &mut Option<Instant>| at.replace(at.unwrap_or_else(Instant::now)).is_none();
+        if !self.shared.started.send_if_modified(first) {
+            return;
+        }
+        let tracks: Vec<Track> = self.tracks.iter().map(|(track, _)| track.clone()).collect();
+        let announcer = self.shared.announcer.clone();
+        runtime::spawn(async move {
+            tokio::time::sleep(session::STRAGGLERS).await;
+            for track in tracks.iter().filter(|t| t.format().borrow().is_none()) {
+                announcer.announce(Announcement::Warning(format!(
+                    "{}: nothing has arrived, not even caps; viewers get the stream without it",
+                    track.name()
+                )));
+            }
+        });
+    }
+
     fn remove_track(&mut self, track: &Track) {
         self.tracks.retain(|(t, _)| !t.is(track));
         self.standing.retain(|lease| !lease.track().is(track));
+        if self.tracks.iter().all(|(t, _)| t.format().borrow().is_none()) {
+            self.shared.started.send_replace(None);
+        }
         self.tell_all(|| Event::TrackGone(track.clone()));
     }
 

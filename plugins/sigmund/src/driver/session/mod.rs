@@ -27,6 +27,10 @@ const INBOX: usize = 512;
 /// How long a joiner waits for the stream to start.
 const START_WAIT: Duration = Duration::from_secs(5);
 
+/// How long the first viewers wait for the rest of the tracks, from when the
+/// first of them has caps.
+pub(in crate::driver) const STRAGGLERS: Duration = Duration::from_secs(1);
+
 /// A browser's receiver reports come at least every 5 s (RFC 3550 section
 /// 6.2, minimum interval); 8 s of silence means that it was killed.
 const SILENCE: Duration = Duration::from_secs(8);
@@ -146,18 +150,21 @@ impl Task {
     }
 
     /// What our tracks can be sent as, once the stream has started. Tracks
-    /// that have no caps when the wait is over are left out.
+    /// that have no caps when the rest has had them for a while are left out.
     async fn offers(&mut self) -> Result<Vec<TrackOffer>, String> {
-        let mut house = self.shared.house.clone();
+        let mut started = self.shared.started.subscribe();
         let tracks = self.tracks.clone();
-        let started = async {
-            let playing = house.wait_for(Option::is_some).await.is_ok();
-            for track in tracks {
-                let _ = track.format().wait_for(Option::is_some).await;
-            }
-            playing
-        };
-        let _ = tokio::time::timeout(START_WAIT, started).await;
+        let since = tokio::time::timeout(START_WAIT, started.wait_for(Option::is_some)).await;
+        if let Ok(Ok(since)) = since.map(|since| since.map(|since| *since))
+            && let Some(since) = since
+        {
+            let all = async {
+                for track in tracks {
+                    let _ = track.format().wait_for(Option::is_some).await;
+                }
+            };
+            let _ = tokio::time::timeout_at((since + STRAGGLERS).into(), all).await;
+        }
         let formats: Vec<(Track, Format)> = self
             .tracks
             .drain(..)
