@@ -94,6 +94,10 @@ pub(super) enum Report {
     Stats(PeerId, Box<PeerStats>),
     /// A session is over and everything of it is free.
     Ended(PeerId),
+    /// Caps have come, on some track, whether the clock runs or not.
+    Arrived,
+    /// Time is over for tracks that still have none.
+    Settled,
     /// What flows on a track has changed.
     Format(Track),
     /// An encoding has no working encoder.
@@ -110,6 +114,8 @@ struct Task {
     /// Passed-through tracks have a GOP cache even with no viewer.
     standing: Vec<Lease>,
     sessions: HashMap<PeerId, SessionHandle>,
+    /// Are tracks without caps given their last chance, or have they had it?
+    settling: bool,
     snapshot: watch::Sender<Snapshot>,
     reports: mpsc::Sender<Report>,
     /// Encodings hold the sender; it closes when the last thread has ended.
@@ -151,6 +157,7 @@ impl Host {
             encodings: Encodings::default(),
             standing: Vec::new(),
             sessions: HashMap::new(),
+            settling: false,
             snapshot,
             reports,
             alive,
@@ -202,18 +209,20 @@ impl Task {
         let mut signalling = true;
         let done = loop {
             tokio::select! {
+                // In this order: who joins after a pad was added finds its track.
+                biased;
                 command = commands.recv() => match command {
                     Some(Command::AddTrack(track, settings)) => self.add_track(track, settings),
                     Some(Command::RemoveTrack(track)) => self.remove_track(&track),
                     Some(Command::Stop(done)) => break Some(done),
                     None => break None,
                 },
+                Some(report) = reports.recv() => self.handle_report(report),
                 // It ends for good only after it has said why.
                 event = self.supervisor.events.recv(), if signalling => match event {
                     Some(event) => self.handle_signalling(event),
                     None => signalling = false,
                 },
-                Some(report) = reports.recv() => self.handle_report(report),
             }
         };
         self.stop(reports).await;
@@ -304,6 +313,8 @@ impl Task {
                 self.sessions.remove(&peer);
                 self.snapshot.send_modify(|s| drop(s.peers.remove(&peer)));
             }
+            Report::Arrived => self.settle_soon(),
+            Report::Settled => self.settle(),
             Report::Format(track) => self.format_changed(&track),
             Report::EncodingFailed(track, codec, error) => {
                 self.warn(format!("{}: {error}", track.name()));
@@ -354,6 +365,11 @@ impl Task {
         self.tracks.push((track, settings));
         // Ends with the track, or with us.
         runtime::spawn(async move {
+            if format.wait_for(Option::is_some).await.is_err()
+                || reports.send(Report::Arrived).await.is_err()
+            {
+                return;
+            }
             if house.wait_for(Option::is_some).await.is_err() {
                 return;
             }
@@ -392,30 +408,46 @@ impl Task {
         }
     }
 
-    /// The first track has caps: viewers are served from now on, and the user
-    /// is told of pads that nothing flows on.
+    /// The first track has caps, and the clock runs: viewers are served.
     fn started(&self) {
-        let first = |at: &mut Option<Instant>| at.replace(at.unwrap_or_else(Instant::now)).is_none();
-        if !self.shared.started.send_if_modified(first) {
+        let first =
+            |at: &mut Option<Instant>| at.replace(at.unwrap_or_else(Instant::now)).is_none();
+        self.shared.started.send_if_modified(first);
+    }
+
+    /// The first track has caps; the rest is given a little time.
+    fn settle_soon(&mut self) {
+        if std::mem::replace(&mut self.settling, true) {
             return;
         }
-        let tracks: Vec<Track> = self.tracks.iter().map(|(track, _)| track.clone()).collect();
-        let announcer = self.shared.announcer.clone();
+        let reports = self.reports.clone();
         runtime::spawn(async move {
             tokio::time::sleep(session::STRAGGLERS).await;
-            for track in tracks.iter().filter(|t| t.format().borrow().is_none()) {
-                announcer.announce(Announcement::Warning(format!(
-                    "{}: nothing has arrived, not even caps; viewers get the stream without it",
-                    track.name()
-                )));
-            }
+            let _ = reports.send(Report::Settled).await;
         });
+    }
+
+    /// Pads that nothing flows on hold up neither the pipeline nor viewers.
+    fn settle(&self) {
+        let silent = |track: &Track| track.format().borrow().is_none();
+        for (track, _) in self.tracks.iter().filter(|(track, _)| silent(track)) {
+            self.warn(format!(
+                "{}: nothing has arrived, not even caps; the stream goes on without it",
+                track.name()
+            ));
+            let track = track.clone();
+            runtime::detach(move || track.stop_prerolling());
+        }
     }
 
     fn remove_track(&mut self, track: &Track) {
         self.tracks.retain(|(t, _)| !t.is(track));
         self.standing.retain(|lease| !lease.track().is(track));
-        if self.tracks.iter().all(|(t, _)| t.format().borrow().is_none()) {
+        if self
+            .tracks
+            .iter()
+            .all(|(t, _)| t.format().borrow().is_none())
+        {
             self.shared.started.send_replace(None);
         }
         self.tell_all(|| Event::TrackGone(track.clone()));

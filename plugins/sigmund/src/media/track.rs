@@ -58,6 +58,27 @@ impl Track {
         track
     }
 
+    /// Nothing has come for a while: the pipeline plays without it. What comes
+    /// later is taken as if the pad had been added then. Blocks.
+    ///
+    /// An element that waits for its first buffer keeps the whole of rtcsink
+    /// from PLAYING; going down to READY ends the wait (GstBaseSink posts its
+    /// `async-done`). Meanwhile the pad is blocked, so nobody is told to flush.
+    pub(crate) fn stop_prerolling(&self) {
+        let Some(pad) = self.appsink.static_pad("sink") else {
+            return;
+        };
+        let Some(block) = pad.add_probe(gst::PadProbeType::BLOCK_DOWNSTREAM, |_, _| {
+            gst::PadProbeReturn::Ok
+        }) else {
+            return;
+        };
+        let _ = self.appsink.set_state(gst::State::Ready);
+        self.appsink.set_async(false);
+        let _ = self.appsink.sync_state_with_parent();
+        pad.remove_probe(block);
+    }
+
     /// The sink element behind the ghost pad.
     pub(crate) fn element(&self) -> &gst::Element {
         self.appsink.upcast_ref()
