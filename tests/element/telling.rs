@@ -129,11 +129,10 @@ fn a_pad_without_caps_keeps_nobody_waiting() {
     let silent = "appsrc is-live=true ! audioconvert ! cam.";
     let pipeline = format!("{PICTURE} ! {} {silent}", stage.sink(""));
     let mut publisher = Publisher::start(&stage.server, &pipeline);
-    let warning = publisher.wait_for("a warning", |event| match event {
-        Event::Warning { text, .. } => Some(text.clone()),
+    publisher.wait_for("the user is told", |event| match event {
+        Event::Warning { text, .. } => text.contains("audio_").then_some(()),
         _ => None,
     });
-    assert!(warning.contains("audio_"), "{warning}");
     let start = Instant::now();
     let viewer = Viewer::join(&stage.viewer, &publisher.whep("cam"));
     let joined = start.elapsed();
