@@ -15,7 +15,7 @@ PLUGINS := $(OUT)/gstreamer-1.0
 PLUGIN := $(PLUGINS)/libgstsigmund.so
 TIER = printf '\n== %s\n' "$@"; cargo test --package
 
-.PHONY: help run build test install check unit lab schemes element browser bench docs clean
+.PHONY: help run build test install check unit lab schemes element browser bench pitfalls docs clean
 .PHONY: packages test-packages test-tools meson
 
 help: ## list these verbs
@@ -68,6 +68,9 @@ bench: test-packages test-tools ## CPU for each viewer and time to the first fra
 	@cargo build --release --manifest-path tests/bench/Cargo.toml --target-dir "$(TARGET)/bench"
 	@SIGMUND_PLUGIN_DIR="$(TARGET)/release/gstreamer-1.0" SIGMUND_MEDIA="$(TARGET)/media" \
 	  SIGMUND_TOOLS="$(TARGET)/tools/bin" "$(TARGET)/bench/release/sigmund-bench"
+
+pitfalls: test-packages test-tools ## switch each way around a bug off, and see its test fail (or NAME='part of its name')
+	@scripts/pitfalls.py "$(TARGET)" $(if $(NAME),'$(NAME)')
 
 docs: packages ## the documentation of the source, for a browser
 	@cargo doc --workspace --no-deps --document-private-items

@@ -13,8 +13,8 @@ use crate::scenes::{self, SOON, Stage};
 /// How a viewer comes and goes.
 const WAYS: usize = 4;
 
-/// KiB that the heap may differ by between two crowds: a session that stays
-/// behind costs some 500, and a crowd has 75.
+/// KiB that the process may be larger after two crowds: a session that stays
+/// behind costs some 500, and each crowd has 75.
 const SLACK: usize = 12_000;
 
 /// Joins and leaves in the way of that number.
@@ -72,22 +72,27 @@ fn alone(publisher: &mut Publisher, once: Option<Usage>) -> Usage {
 #[test]
 fn hundreds_of_visits_leave_nothing_behind() {
     let Some(stage) = Stage::alone() else { return };
-    let mut publisher = stage.publish(&scenes::encoded("VP8"));
+    // GLib up to 2.74 keeps freed slices in a cache of its own, from 2.76 on it
+    // has none; that cache is not ours to judge.
+    let pipeline = format!("{} ! {}", scenes::encoded("VP8"), stage.sink(""));
+    let plain = [("G_SLICE", "always-malloc")];
+    let mut publisher = Publisher::start_with(&stage.server, &pipeline, &plain);
     let endpoint = publisher.whep("cam");
     (0..12).for_each(|number| visit(&stage, &endpoint, number));
     let first = alone(&mut publisher, None);
-    // Half a hundred at a time are not missed yet. The first such crowd makes
-    // the heap as large as a crowd needs; the second must find room in it.
-    let mut crowd = || {
+    // Half a hundred at a time are not missed yet.
+    for crowd in 1..=2 {
         (0..100).for_each(|number| visit(&stage, &endpoint, number));
-        alone(&mut publisher, Some(first))
-    };
-    let (second, third) = (crowd(), crowd());
-    eprintln!("first {first:?}\nsecond {second:?}\nthird {third:?}");
-    assert!(
-        third.memory < second.memory + SLACK,
-        "{third:?} after {second:?}"
-    );
+        alone(&mut publisher, Some(first));
+        let most = first.memory + SLACK;
+        let end = Instant::now() + SOON;
+        while publisher.usage().memory > most && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let now = publisher.usage();
+        eprintln!("first {first:?}\nafter crowd {crowd} {now:?}");
+        assert!(now.memory <= most, "{now:?} after {first:?}");
+    }
     publisher.assert_healthy();
     Viewer::join_silent(&stage.viewer, &endpoint).watch(30);
 }

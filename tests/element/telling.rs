@@ -107,7 +107,7 @@ fn a_graph_shows_the_peers_by_name() {
 fn nothing_secret_is_logged_at_info() {
     let Some(stage) = Stage::new() else { return };
     let sink = stage.sink("ice-servers=turn://user:hunter2@10.77.0.9");
-    let pipeline = format!("{} ! {sink}", crate::scenes::PICTURE);
+    let pipeline = format!("{} ! {sink}", PICTURE);
     let debug = [("GST_DEBUG", "rtc*:4,sigmund*:4,GST_ELEMENT*:2")];
     let publisher = Publisher::start_with(&stage.server, &pipeline, &debug);
     let viewer = Viewer::join_silent(&stage.viewer, &publisher.whep("cam"));

@@ -109,3 +109,37 @@ fn links_of_the_documents_lead_somewhere() {
     }
     assert_none(&breaches);
 }
+
+/// Each row of the table of pitfalls names code that is there once, and a test.
+#[test]
+fn the_table_of_pitfalls_is_up_to_date() {
+    let text = fs::read_to_string(root().join("tests/pitfalls.toml")).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    let rows = table["pitfall"].as_array().unwrap();
+    assert!(rows.len() > 10, "{} rows", rows.len());
+    let mut breaches = Vec::new();
+    for row in rows {
+        let of = |key: &str| row[key].as_str().unwrap();
+        let code = fs::read_to_string(root().join(of("file"))).unwrap_or_default();
+        if code.matches(of("with")).count() != 1 {
+            breaches.push(format!(
+                "{}: its code is not in {} once",
+                of("name"),
+                of("file")
+            ));
+        }
+        let (tier, test) = (
+            row["test"][0].as_str().unwrap(),
+            row["test"][1].as_str().unwrap(),
+        );
+        let (module, function) = test.split_once("::").unwrap();
+        let tests = fs::read_to_string(root().join(format!("tests/{tier}/{module}.rs")));
+        if !tests
+            .unwrap_or_default()
+            .contains(&format!("fn {function}()"))
+        {
+            breaches.push(format!("{}: there is no test {tier} {test}", of("name")));
+        }
+    }
+    assert_none(&breaches);
+}

@@ -17,6 +17,7 @@
 mod driver;
 mod isolate;
 mod media;
+mod memory;
 mod runtime;
 mod sink;
 mod trace;

@@ -29,6 +29,9 @@ const OPEN_WAIT: Duration = Duration::from_secs(3);
 /// How long signalling may take to say good-bye.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
+/// How long nobody watches before memory is given back.
+const DESERTED: Duration = Duration::from_secs(2);
+
 /// Tells of a peer's webrtcbin while it may still be configured.
 pub(crate) type OnConnection = Arc<dyn Fn(&PeerId, &gst::Element) + Send + Sync>;
 
@@ -98,6 +101,8 @@ pub(super) enum Report {
     Arrived,
     /// Time is over for tracks that still have none.
     Settled,
+    /// Nobody has watched for a while, if that is still so.
+    TidyUp,
     /// What flows on a track has changed.
     Format(Track),
     /// An encoding has no working encoder.
@@ -116,6 +121,8 @@ struct Task {
     sessions: HashMap<PeerId, SessionHandle>,
     /// Are tracks without caps given their last chance, or have they had it?
     settling: bool,
+    /// Will it be looked soon whether anybody is left?
+    tidying: bool,
     snapshot: watch::Sender<Snapshot>,
     reports: mpsc::Sender<Report>,
     /// Encodings hold the sender; it closes when the last thread has ended.
@@ -158,6 +165,7 @@ impl Host {
             standing: Vec::new(),
             sessions: HashMap::new(),
             settling: false,
+            tidying: false,
             snapshot,
             reports,
             alive,
@@ -312,7 +320,9 @@ impl Task {
             Report::Ended(peer) => {
                 self.sessions.remove(&peer);
                 self.snapshot.send_modify(|s| drop(s.peers.remove(&peer)));
+                self.tidy_up_soon();
             }
+            Report::TidyUp => self.tidy_up(),
             Report::Arrived => self.settle_soon(),
             Report::Settled => self.settle(),
             Report::Format(track) => self.format_changed(&track),
@@ -405,6 +415,25 @@ impl Task {
             && let Ok(lease) = self.lease(track, codec)
         {
             self.standing.push(lease);
+        }
+    }
+
+    /// When the last viewer has left, its memory goes back to the system.
+    fn tidy_up_soon(&mut self) {
+        if !self.sessions.is_empty() || std::mem::replace(&mut self.tidying, true) {
+            return;
+        }
+        let reports = self.reports.clone();
+        runtime::spawn(async move {
+            tokio::time::sleep(DESERTED).await;
+            let _ = reports.send(Report::TidyUp).await;
+        });
+    }
+
+    fn tidy_up(&mut self) {
+        self.tidying = false;
+        if self.sessions.is_empty() {
+            runtime::detach(crate::memory::give_back);
         }
     }
 
