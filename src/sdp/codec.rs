@@ -185,9 +185,11 @@ impl Decoder {
     }
 }
 
-/// Does a receiver that names `profile_level_id` decode such a stream?
-pub(super) fn decodes(profile_level_id: &str, stream: Option<H264Profile>) -> bool {
-    Decoder::read(profile_level_id).is_some_and(|it| Decoder::of(stream).contains(&it))
+/// Does a receiver that names `profile_level_id` decode such a stream, and how
+/// close is that to what the stream is? 0 is the closest.
+pub(super) fn decodes(profile_level_id: &str, stream: Option<H264Profile>) -> Option<usize> {
+    let decoder = Decoder::read(profile_level_id)?;
+    Decoder::of(stream).iter().position(|it| *it == decoder)
 }
 
 /// The feedback (RFC 4585, RFC 5104) that we act upon; other offers of it are

@@ -40,29 +40,41 @@ const TWCC_ID: u8 = 1;
 const MID_ID: u8 = 2;
 
 impl Receives {
-    fn takes(&self, offer: CodecOffer) -> bool {
+    /// How the viewer itself calls what it decodes such a stream with, the closest
+    /// first: an offer in other words is refused, though it could be played.
+    /// `Some(None)` where it takes the codec whatever the profile.
+    fn takes(&self, offer: CodecOffer) -> Option<Option<&str>> {
         let list = match offer.codec.kind() {
             Kind::Audio => &self.audio,
             Kind::Video => &self.video,
         };
-        list.iter().any(|it| {
-            it.codec.eq_ignore_ascii_case(offer.codec.encoding_name())
-                && it
-                    .profile
-                    .as_ref()
-                    .is_none_or(|id| decodes(id, offer.profile))
-        })
+        let same =
+            |it: &&ReceivableCodec| it.codec.eq_ignore_ascii_case(offer.codec.encoding_name());
+        let closeness = |it: &ReceivableCodec| match it.profile.as_deref() {
+            Some(id) if offer.codec == Codec::H264 => decodes(id, offer.profile),
+            _ => Some(0),
+        };
+        let taken = list.iter().filter(same);
+        let (_, closest) = taken
+            .filter_map(|it| Some((closeness(it)?, it)))
+            .min_by_key(|(closeness, _)| *closeness)?;
+        let profile = closest.profile.as_deref();
+        Some(profile.filter(|_| offer.codec == Codec::H264))
     }
 }
 
 /// `a=fmtp` of our own offers. Without a known profile we promise the lowest,
 /// which every decoder of H.264 tries.
-fn parameters(offer: CodecOffer) -> Vec<(String, String)> {
+/// A viewer that has named its profile is offered that one.
+fn parameters(offer: CodecOffer, named: Option<&str>) -> Vec<(String, String)> {
     let list: &[(&str, &str)] = match offer.codec {
         Codec::H264 => &[
             ("packetization-mode", "1"),
             ("level-asymmetry-allowed", "1"),
-            ("profile-level-id", profile_level_id(offer.profile)),
+            (
+                "profile-level-id",
+                named.unwrap_or(profile_level_id(offer.profile)),
+            ),
         ],
         Codec::Opus => &[("minptime", "10"), ("useinbandfec", "1")],
         Codec::Vp8 => &[],
@@ -91,8 +103,12 @@ pub fn own_offer(
 ) -> Result<Vec<MediaPlan>, SdpError> {
     let mut media = Vec::new();
     for (track, offer) in tracks.iter().enumerate() {
-        let takes = |it: &&CodecOffer| receives.is_none_or(|receives| receives.takes(**it));
-        let Some(chosen) = offer.codecs.iter().find(takes) else {
+        let taken = |it: &CodecOffer| match receives {
+            Some(receives) => receives.takes(*it),
+            None => Some(None),
+        };
+        let mut taken = offer.codecs.iter().filter_map(|it| Some((it, taken(it)?)));
+        let Some((chosen, profile)) = taken.next() else {
             continue;
         };
         let mline = media.len();
@@ -109,7 +125,7 @@ pub fn own_offer(
             nack: video,
             twcc: Some(TWCC_ID),
             mid_extension: Some(MID_ID),
-            fmtp: parameters(*chosen),
+            fmtp: parameters(*chosen, profile),
         });
     }
     if media.is_empty() {
@@ -175,6 +191,20 @@ mod tests {
         let high = video(&[(Codec::H264, Some(H264Profile::High))]);
         let theirs = receives(r#"{"video":[{"codec":"H264","profile":"42e01f"}]}"#);
         assert!(own_offer(&[high], Some(&theirs)).is_err());
+    }
+
+    #[test]
+    fn a_viewer_is_offered_its_own_profile() {
+        let high = video(&[(Codec::H264, Some(H264Profile::ConstrainedHigh))]);
+        let chromium = r#"{"video":[{"codec":"VP8"},{"codec":"H264","profile":"42e01f"},
+            {"codec":"H264","profile":"64001f"}]}"#;
+        let media = own_offer(std::slice::from_ref(&high), Some(&receives(chromium))).unwrap();
+        let named = |id: &str| ("profile-level-id".to_owned(), id.to_owned());
+        assert!(media[0].fmtp.contains(&named("64001f")), "{media:?}");
+        let both = r#"{"video":[{"codec":"H264","profile":"64001f"},
+            {"codec":"H264","profile":"640c1f"}]}"#;
+        let media = own_offer(&[high], Some(&receives(both))).unwrap();
+        assert!(media[0].fmtp.contains(&named("640c1f")), "{media:?}");
     }
 
     #[test]

@@ -17,10 +17,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// The longest wait at first: who was lost with a server is back within two
 /// seconds of its return.
-const EAGER_WAIT: Duration = Duration::from_millis(1500);
+const EAGER_WAIT: Duration = Duration::from_secs(1);
 
 /// How many attempts are eager: four to five minutes of them.
-const EAGER: u32 = 200;
+const EAGER: u32 = 300;
 
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);

@@ -21,6 +21,8 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError, Subject};
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -57,6 +59,9 @@ const RECONNECTS: usize = 6;
 
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long a note to ourselves may take.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Makes a signaller for `uri`.
 pub(super) fn open(
@@ -301,6 +306,20 @@ impl Channel {
             None => self.client.publish(subject, text).await,
         };
         said.map_err(|error| lost(&error))
+    }
+
+    /// Waits until NATS knows our subscriptions, so that what is said to us from
+    /// now on finds us: it takes the requests of one connection in order, and a
+    /// note to ourselves is the last of them. Where permissions do not let it
+    /// pass, a moment has to do.
+    async fn settle(&self) {
+        let inbox = self.client.new_inbox();
+        let Ok(mut probe) = self.client.subscribe(inbox.clone()).await else {
+            return;
+        };
+        if self.client.publish(inbox, Bytes::new()).await.is_ok() {
+            let _ = timeout(SETTLED, probe.next()).await;
+        }
     }
 
     /// Waits until NATS has taken all that was said.

@@ -84,7 +84,7 @@ impl Viewer {
             let _ = incoming.try_send(publisher_joined("nats", channel));
         }
         // Back again: what is said to us from here on must find us.
-        channel.flush().await;
+        channel.settle().await;
         Ok(Carrier {
             channel,
             subjects: subjects.clone(),
