@@ -5,7 +5,7 @@
 use sigmund_tests::Publisher;
 use sigmund_tests::description;
 use sigmund_tests::process::Process;
-use sigmund_tests::viewer::Viewer;
+use sigmund_tests::viewer::{Manners, Viewer};
 use sigmund_tests::whep;
 
 use crate::scenes::{PICTURE, SOUND, Stage};
@@ -88,6 +88,14 @@ fn payload_types_below_96_are_served() {
     let video = answered(&publisher, &stage, "video");
     let payload_type: u8 = number(&video, "rtpmap", "H264/90000").parse().unwrap();
     assert!(payload_type < 96, "{video}");
+    // And so it is sent.
+    let manners = Manners {
+        video: Vec::new(),
+        payload_type: Some(45),
+        ..Manners::silent()
+    };
+    let viewer = Viewer::try_join(&stage.viewer, &publisher.whep("cam"), manners).unwrap();
+    viewer.watch(30);
     publisher.assert_healthy();
 }
 

@@ -42,6 +42,8 @@ pub struct Manners {
     pub keep: bool,
     /// Offer a data channel, before all media.
     pub data: bool,
+    /// Offer H.264, High profile, as this payload type only.
+    pub payload_type: Option<u8>,
     /// The Bearer token.
     pub token: Option<String>,
 }
@@ -58,6 +60,7 @@ impl Default for Manners {
             loss_per_mille: 0,
             keep: false,
             data: false,
+            payload_type: None,
             token: None,
         }
     }
@@ -256,13 +259,17 @@ pub fn offer(host: &Host, manners: &Manners) -> String {
 
 fn build(manners: &Manners, socket: &UdpSocket) -> Rtc {
     let offers = |codec| manners.video.contains(&codec);
-    let mut rtc = Rtc::builder()
+    let mut config = Rtc::builder()
         .clear_codecs()
         .enable_opus(true, false)
         .enable_vp8(offers(Codec::Vp8))
         .enable_vp9(offers(Codec::Vp9))
-        .enable_h264(offers(Codec::H264))
-        .build(Instant::now());
+        .enable_h264(offers(Codec::H264));
+    if let Some(payload_type) = manners.payload_type {
+        let codecs = config.codec_config();
+        codecs.add_h264(payload_type.into(), None, true, 0x64_00_1f);
+    }
+    let mut rtc = config.build(Instant::now());
     let address = socket.local_addr().expect("it is bound");
     let candidate = Candidate::host(address, "udp").expect("a lab's address is valid");
     rtc.add_local_candidate(candidate);
@@ -274,7 +281,7 @@ fn make_offer(rtc: &mut Rtc, manners: &Manners) -> (SdpPendingOffer, String) {
     if manners.data {
         api.add_channel("data".into());
     }
-    if !manners.video.is_empty() {
+    if !manners.video.is_empty() || manners.payload_type.is_some() {
         api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
     }
     if manners.audio {
