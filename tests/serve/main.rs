@@ -1,5 +1,11 @@
 //! `sigmund` as its users run it: a process, its files, its signals, and clients
 //! that come by TCP.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 mod access;
 mod commands;
