@@ -49,7 +49,7 @@ fn five_viewers_share_an_encoder_for_each_codec() {
     for (before, after) in before.iter().zip(publisher.video_encoders()) {
         let encoded = after.frames - before.frames;
         // Once for all viewers; a busy machine may leave some out.
-        let once = frames * 2 / 3..=frames + 6;
+        let once = frames * 9 / 10..=frames + 6;
         assert!(once.contains(&encoded), "{after:?}: {encoded} of {frames}");
     }
 

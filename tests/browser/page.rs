@@ -89,7 +89,7 @@ fn chromium_plays_a_real_clip() {
 #[test]
 fn firefox_plays_a_real_clip() {
     // VP8, in software at both ends of one machine.
-    plays_a_real_clip(Kind::Firefox, 75);
+    plays_a_real_clip(Kind::Firefox, 125);
 }
 
 #[test]
