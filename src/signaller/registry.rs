@@ -52,6 +52,9 @@ impl Registry {
         let example = Some("whip+https://HOST/PATH");
         registry.insert("whip+https", whip::CAPABILITIES, example, whip::open);
         registry.insert("whip+http", whip::CAPABILITIES, None, whip::open);
+        let example = Some("whep+https://HOST/PATH");
+        registry.insert("whep+https", whip::CAPABILITIES, example, whip::open_whep);
+        registry.insert("whep+http", whip::CAPABILITIES, None, whip::open_whep);
         for (scheme, example) in [
             ("gstwebrtc", Some("gstwebrtc://HOST:8443")),
             ("gstwebrtcs", None),

@@ -1,4 +1,4 @@
-//! The HTTP of WHIP (RFC 9725).
+//! The HTTP of WHIP (RFC 9725), which WHEP shares.
 
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -17,9 +17,41 @@ const SDP: HeaderValue = HeaderValue::from_static("application/sdp");
 const FRAGMENT: HeaderValue = HeaderValue::from_static("application/trickle-ice-sdpfrag");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
+/// Which of the two the server speaks. They differ in who sends media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// We publish (RFC 9725).
+    Whip,
+    /// We watch (draft-ietf-wish-whep).
+    Whep,
+}
+
+impl Protocol {
+    /// As it is written.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Whip => "WHIP",
+            Self::Whep => "WHEP",
+        }
+    }
+
+    /// For lists and names of sessions.
+    pub(super) fn id(self) -> &'static str {
+        match self {
+            Self::Whip => "whip",
+            Self::Whep => "whep",
+        }
+    }
+
+    fn server(self) -> String {
+        format!("the {} server", self.name())
+    }
+}
+
 /// How a server is spoken to.
 #[derive(Clone)]
 pub(super) struct Client {
+    pub(super) protocol: Protocol,
     pub(super) endpoint: Url,
     pub(super) token: Option<Token>,
     pub(super) tls: Tls,
@@ -68,14 +100,18 @@ impl Client {
             let response = self.send(Method::POST, &url, &headers, body).await?;
             match response.status() {
                 StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => {
-                    url = located(&url, response.headers())?;
+                    url = located(self.protocol, &url, response.headers())?;
                 }
                 StatusCode::CREATED => return self.created(&url, &response).await,
-                status => return Err(dial::refused("the WHIP server", status, response.body())),
+                status => {
+                    let server = self.protocol.server();
+                    return Err(dial::refused(&server, status, response.body()));
+                }
             }
         }
         Err(SignallerError::Transient(format!(
-            "the WHIP server sent us to another one {REDIRECTS} times over"
+            "{} sent us to another one {REDIRECTS} times over",
+            self.protocol.server()
         )))
     }
 
@@ -86,10 +122,10 @@ impl Client {
     ) -> Result<Created, SignallerError> {
         let headers = response.headers();
         let resource = Resource {
-            url: located(url, headers)?,
+            url: located(self.protocol, url, headers)?,
             etag: headers.get(ETAG).cloned(),
         };
-        match answer(response) {
+        match answer(self.protocol, response) {
             Ok(answer) => Ok(Created {
                 resource,
                 answer,
@@ -123,7 +159,8 @@ impl Client {
                 Ok(())
             }
             status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
-                let error = dial::refused("the WHIP server", status, response.body());
+                let server = self.protocol.server();
+                let error = dial::refused(&server, status, response.body());
                 Err(PatchError::Lost(error))
             }
             status => Err(PatchError::Refused(status)),
@@ -137,8 +174,8 @@ impl Client {
             .await;
         match deleted.map(|response| response.status()) {
             Ok(status) if status.is_success() => (),
-            Ok(status) => tracing::debug!(%status, "a WHIP session was not deleted"),
-            Err(error) => tracing::debug!("a WHIP session was not deleted: {error}"),
+            Ok(status) => tracing::debug!(%status, "a session on a server was not deleted"),
+            Err(error) => tracing::debug!("a session on a server was not deleted: {error}"),
         }
     }
 
@@ -167,9 +204,14 @@ impl Client {
 /// Where `Location` points to, seen from `base`. The token goes there, too: the
 /// server that has it could pass it on anyhow; but never in clear text when it
 /// came encrypted.
-pub(super) fn located(base: &Url, headers: &HeaderMap) -> Result<Url, SignallerError> {
+pub(super) fn located(
+    protocol: Protocol,
+    base: &Url,
+    headers: &HeaderMap,
+) -> Result<Url, SignallerError> {
     let wrong = |why: &str| {
-        SignallerError::Permanent(format!("the WHIP server does not follow RFC 9725: {why}"))
+        let server = protocol.server();
+        SignallerError::Permanent(format!("{server} does not follow RFC 9725: {why}"))
     };
     let location = headers
         .get(LOCATION)
@@ -186,8 +228,9 @@ pub(super) fn located(base: &Url, headers: &HeaderMap) -> Result<Url, SignallerE
     }
 }
 
-fn answer(response: &Response<Bytes>) -> Result<String, SignallerError> {
-    let wrong = |why: &str| SignallerError::Transient(format!("the WHIP server's answer {why}"));
+fn answer(protocol: Protocol, response: &Response<Bytes>) -> Result<String, SignallerError> {
+    let wrong =
+        |why: &str| SignallerError::Transient(format!("{}'s answer {why}", protocol.server()));
     let kind = response.headers().get(CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();

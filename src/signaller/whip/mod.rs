@@ -1,4 +1,6 @@
 //! `whip+http(s)://HOST/PATH`: publishes to a WHIP server (RFC 9725).
+//! `whep+http(s)://HOST/PATH`: watches a WHEP server's stream
+//! (draft-ietf-wish-whep). The notes are the same; the media's direction is not.
 //!
 //! The server is the one peer, and a connection carries one session: its end is
 //! the channel's, and the supervisor begins the next. Our candidates travel in
@@ -16,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use self::client::{Client, PatchError, Resource};
+use self::client::{Client, PatchError, Protocol, Resource};
 use self::fragment::Fragments;
 use super::dial::Tls;
 use super::{
@@ -36,7 +38,7 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
 /// How many notes wait in each queue.
 const QUEUE: usize = 256;
 
-/// Makes a signaller for `uri`.
+/// Makes a signaller that publishes to `uri`.
 pub(super) fn open(
     uri: &SignallingUri,
     options: &Options,
@@ -46,16 +48,41 @@ pub(super) fn open(
             "whip+http(s) publishes; to watch, use whep+https://HOST/PATH".to_owned(),
         ));
     }
+    dial(Protocol::Whip, uri, options)
+}
+
+/// Makes a signaller that watches `uri`.
+pub(super) fn open_whep(
+    uri: &SignallingUri,
+    options: &Options,
+) -> Result<Box<dyn Signaller>, OpenError> {
+    if options.role != Role::Subscribe {
+        return Err(OpenError(
+            "whep+http(s) watches; to publish, use whip+https://HOST/PATH".to_owned(),
+        ));
+    }
+    dial(Protocol::Whep, uri, options)
+}
+
+fn dial(
+    protocol: Protocol,
+    uri: &SignallingUri,
+    options: &Options,
+) -> Result<Box<dyn Signaller>, OpenError> {
     // The URI's form has been checked, so there is a scheme with a plus.
     let address = uri.text.split_once('+').map_or("", |(_, address)| address);
     let endpoint = Url::parse(address)
         .ok()
         .filter(Url::has_host)
         .ok_or_else(|| {
-            OpenError("write whip+https://HOST/PATH, as the server's manual says".to_owned())
+            OpenError(format!(
+                "write {}+https://HOST/PATH, as the server's manual says",
+                protocol.id()
+            ))
         })?;
     Ok(Box::new(Whip {
         client: Client {
+            protocol,
             endpoint,
             token: options.token.clone(),
             tls: Tls::default(),
@@ -94,14 +121,14 @@ impl Signaller for Whip {
             self.patches.store(true, Ordering::Relaxed);
         }
         self.sessions += 1;
-        let peer = PeerId::new(format!("whip-{}", self.sessions));
+        let peer = PeerId::new(format!("{}-{}", self.client.protocol.id(), self.sessions));
         let (incoming_in, incoming) = mpsc::channel(QUEUE);
         let (outgoing, outgoing_out) = mpsc::channel(QUEUE);
         let trickle_out = self.patches.load(Ordering::Relaxed);
         let joined = Incoming::Joined {
             peer: peer.clone(),
             info: PeerInfo {
-                protocol: "whip".to_owned(),
+                protocol: self.client.protocol.id().to_owned(),
                 channel: Some(Capabilities {
                     trickle_out,
                     ..CAPABILITIES
@@ -220,7 +247,7 @@ impl Carrier {
                 | Message::Answer { .. }
                 | Message::PleaseOffer
                 | Message::Again { .. } => {
-                    tracing::debug!("WHIP has one offer in a session's life");
+                    tracing::debug!("there is one offer in a session's life");
                 }
             }
         }
@@ -282,7 +309,7 @@ impl Carrier {
         match self.client.patch(&mut session.resource, body).await {
             Ok(()) => (),
             Err(PatchError::Refused(status)) => {
-                tracing::debug!(%status, "the WHIP server takes no candidates behind the offer");
+                tracing::debug!(%status, "the server takes no candidates behind the offer");
                 self.patches.store(false, Ordering::Relaxed);
                 session.deaf = true;
             }

@@ -103,9 +103,14 @@ fn good(asked: &Asked) -> Response<Body> {
 }
 
 fn signaller(uri: &str, token: Option<&str>) -> Box<dyn Signaller> {
-    let mut options = Options::new(Role::Publish, "rtcsink0");
+    let uri = SignallingUri::parse(uri).unwrap();
+    let (role, open): (_, fn(&_, &_) -> _) = match uri.scheme.starts_with("whep") {
+        true => (Role::Subscribe, open_whep),
+        false => (Role::Publish, open),
+    };
+    let mut options = Options::new(role, "element0");
     options.token = token.map(Token::new);
-    open(&SignallingUri::parse(uri).unwrap(), &options).unwrap()
+    open(&uri, &options).unwrap()
 }
 
 /// A signaller that has connected, and its peer.
@@ -406,11 +411,84 @@ fn whoever_watches_is_sent_elsewhere() {
 }
 
 #[test]
+fn whoever_publishes_by_whep_is_sent_elsewhere() {
+    let uri = SignallingUri::parse("whep+https://example.org/cam").unwrap();
+    for role in [Role::Publish, Role::Both] {
+        let error = open_whep(&uri, &Options::new(role, "rtcsink0"))
+            .err()
+            .unwrap();
+        assert!(error.0.contains("whip+https"), "{error}");
+    }
+}
+
+fn whep(server: &Server) -> String {
+    format!("whep+http://{}/whep/cam", server.address)
+}
+
+#[tokio::test]
+async fn a_stream_is_watched_by_the_same_notes() {
+    let mut server = Server::new(good).await;
+    let mut up = Up::new(&whep(&server), Some("secret")).await;
+    assert_eq!(up.info.protocol, "whep");
+    assert_eq!(up.info.channel.unwrap().offerer, Offerer::Us);
+    assert_eq!(server.asked().await.method, Method::OPTIONS);
+    up.offer().await;
+    let asked = server.asked().await;
+    assert_eq!(
+        (asked.method.as_str(), asked.path.as_str()),
+        ("POST", "/whep/cam")
+    );
+    assert_eq!(asked.header("authorization"), Some("Bearer secret"));
+    assert_eq!(asked.body, OFFER);
+    let answered = up.recv().await;
+    assert!(
+        matches!(&answered, Some(Incoming::Message { message: Message::Answer { sdp }, .. }) if sdp == ANSWER),
+        "{answered:?}"
+    );
+    up.trickle().await;
+    let asked = server.asked().await;
+    assert_eq!(
+        (asked.method.as_str(), asked.path.as_str()),
+        ("PATCH", "/session/7")
+    );
+    assert_eq!(asked.header("if-match"), Some("\"x\""));
+    assert!(asked.body.contains(CANDIDATE), "{}", asked.body);
+    drop(up.connection);
+    up.signaller.close().await;
+    assert_eq!(server.asked().await.method, Method::DELETE);
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_be_watched_says_why() {
+    for (status, again) in [(401, false), (404, false), (406, false), (503, true)] {
+        let server = Server::new(move |asked: &Asked| match asked.method {
+            Method::POST => response(status, &[], "a reason to read"),
+            _ => good(asked),
+        })
+        .await;
+        let up = Up::new(&whep(&server), None).await;
+        up.offer().await;
+        let error = up.lost().await;
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&format!("the WHEP server answered {status}")),
+            "{text}"
+        );
+        assert!(text.contains("a reason to read"), "{text}");
+        assert_eq!(
+            matches!(error, SignallerError::Transient(_)),
+            again,
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_session_never_leads_from_encryption_to_clear_text() {
     let locate = |base: &str, location: &str| {
         let mut headers = HeaderMap::new();
         headers.insert("location", location.parse().unwrap());
-        client::located(&Url::parse(base).unwrap(), &headers).map(String::from)
+        client::located(Protocol::Whip, &Url::parse(base).unwrap(), &headers).map(String::from)
     };
     assert_eq!(locate("https://a/b/c", "d").unwrap(), "https://a/b/d");
     assert_eq!(locate("http://a/b", "https://c/d").unwrap(), "https://c/d");
