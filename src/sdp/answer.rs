@@ -126,8 +126,9 @@ fn widen(
     if theirs.get_first_attribute_value(Mid::NAME).flatten() != Some(&plan.mid) {
         return Err(at("has another mid"));
     }
-    if !theirs.has_attribute("sendonly") {
-        return Err(at("does not send"));
+    let direction = plan.ways().answered();
+    if !theirs.has_attribute(&direction.to_string()) {
+        return Err(at(&format!("is not {direction}")));
     }
     let offered = [Some(plan.payload_type), plan.rtx_payload_type];
     let formats: Vec<&str> = theirs
@@ -136,13 +137,13 @@ fn widen(
         .filter(|it| it.parse().is_ok_and(|it| offered.contains(&Some(it))))
         .collect();
     if formats.first() != Some(&plan.payload_type.to_string().as_str()) {
-        return Err(at(&format!("does not send {}", plan.codec.encoding_name())));
+        return Err(at(&format!("is not {}", plan.codec.encoding_name())));
     }
 
     let mut attributes: Vec<Attribute> = Vec::new();
     // An offer without mid gets an answer without one.
     attributes.extend(line.mid.clone().map(|mid| Mid(mid).into()));
-    attributes.push(Direction::SendOnly.into());
+    attributes.push(direction.into());
     let answered = |it: &&Extension| {
         theirs
             .attributes_typed::<sdp_types::ExtMap>()
@@ -150,7 +151,7 @@ fn widen(
             .any(|theirs| theirs.id == it.id && theirs.uri == it.uri)
     };
     let answered = extensions.iter().filter(answered);
-    attributes.extend(answered.map(Extension::answered));
+    attributes.extend(answered.map(|it| it.answered(plan.ways())));
     let kept = |it: &&Attribute| is_kept(it, &formats);
     attributes.extend(theirs.attributes.iter().filter(kept).cloned());
     Ok(bare(line, 9, formats.join(" "), attributes))

@@ -14,7 +14,35 @@ pub(super) const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 /// headers are not written, so extensions beyond are as good as not offered.
 const ONE_BYTE_IDS: std::ops::RangeInclusive<u8> = 1..=14;
 
-/// One extension that we will write, as offered.
+/// Which ways something goes, seen from us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ways {
+    pub(super) send: bool,
+    pub(super) receive: bool,
+}
+
+impl Ways {
+    /// As we answer it.
+    pub(super) fn answered(self) -> Direction {
+        match (self.send, self.receive) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::RecvOnly,
+            (false, false) => Direction::Inactive,
+        }
+    }
+
+    /// As the far side offers it.
+    pub(super) fn offered(self) -> Direction {
+        let theirs = Self {
+            send: self.receive,
+            receive: self.send,
+        };
+        theirs.answered()
+    }
+}
+
+/// One extension that we will write or read, as offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Extension {
     pub(super) id: u8,
@@ -25,7 +53,12 @@ pub(super) struct Extension {
 
 impl Extension {
     /// Finds `uri` in `media`, or for the whole of `session`.
-    pub(super) fn find(session: &Session, media: &Media, uri: &'static str) -> Option<Self> {
+    pub(super) fn find(
+        session: &Session,
+        media: &Media,
+        uri: &'static str,
+        ours: Ways,
+    ) -> Option<Self> {
         let of_media = media.attributes_typed::<ExtMap>();
         let of_session = session.attributes_typed::<ExtMap>();
         of_media
@@ -34,7 +67,8 @@ impl Extension {
             .find(|it| {
                 it.uri == uri
                     && ONE_BYTE_IDS.contains(&it.id)
-                    && it.direction.unwrap_or_default().has_recv()
+                    && (!ours.send || it.direction.unwrap_or_default().has_recv())
+                    && (!ours.receive || it.direction.unwrap_or_default().has_send())
             })
             .map(|it| Self {
                 id: it.id,
@@ -49,10 +83,10 @@ impl Extension {
         ExtMap::new(self.id, self.uri).into()
     }
 
-    /// The line for the answer: seen from us, we send (RFC 8285 section 6).
-    pub(super) fn answered(&self) -> Attribute {
+    /// The line for the answer, its direction seen from us (RFC 8285 section 6).
+    pub(super) fn answered(&self, ours: Ways) -> Attribute {
         if self.directed {
-            ExtMap::with_direction(self.id, Direction::SendOnly, self.uri).into()
+            ExtMap::with_direction(self.id, ours.answered(), self.uri).into()
         } else {
             self.offered()
         }

@@ -9,6 +9,7 @@
 //! | file | it holds |
 //! |---|---|
 //! | `offer` | the plan: which m-line takes which track |
+//! | `matching` | which of its m-lines that are |
 //! | `narrow` | the plan written as an offer for webrtcbin |
 //! | `answer` | webrtcbin's answer widened to the original offer |
 //! | `accept` | a far side's answer to an offer of ours |
@@ -24,6 +25,7 @@ mod candidate;
 mod codec;
 mod extension;
 mod identity;
+mod matching;
 mod narrow;
 mod offer;
 mod receives;
@@ -38,8 +40,8 @@ pub use accept::{AcceptedAnswer, accept_answer, transport_mline, with_candidates
 pub use candidate::{CandidateLine, Fragment, check_candidate, trickle_fragment};
 pub use codec::{Codec, CodecOffer, H264Profile};
 pub use identity::{Fingerprint, Identity};
-pub use offer::{MediaPlan, OfferPlan, TrackOffer};
-pub use receives::{ReceivableCodec, Receives, own_offer};
+pub use offer::{MAX_RECEIVED, MediaPlan, OfferPlan, TrackOffer};
+pub use receives::{ReceivableCodec, Receives, own_offer, receive_offer};
 
 /// The most m-lines that an offer may have.
 pub const MAX_MEDIA: usize = 64;

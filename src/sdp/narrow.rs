@@ -1,8 +1,8 @@
 //! The plan written as an offer that webrtcbin takes as it is.
 
 use sdp_types::{
-    AddrType, Attribute, Connection, Direction, Fmtp, FmtpParam, Group, GroupSemantics, IceLite,
-    Media, Mid, NetType, Origin, RtcpMux, Session, TypedAttribute,
+    AddrType, Attribute, Connection, Fmtp, FmtpParam, Group, GroupSemantics, IceLite, Media, Mid,
+    NetType, Origin, RtcpMux, Session, TypedAttribute,
 };
 
 use super::codec::Payloads;
@@ -17,6 +17,8 @@ pub(super) struct Parts<'a> {
     pub(super) trickle: bool,
     pub(super) media: &'a [MediaPlan],
     pub(super) payloads: &'a [&'a Payloads],
+    /// The streams that are announced on them, where we receive.
+    pub(super) sources: &'a [Vec<u32>],
     pub(super) extensions: &'a [Vec<Extension>],
 }
 
@@ -68,8 +70,7 @@ fn media(parts: &Parts<'_>, index: usize) -> Media {
     let mut attributes = parts.transport.attributes();
     attributes.push(Mid(plan.mid.clone()).into());
     attributes.extend(parts.extensions[index].iter().map(Extension::offered));
-    // Whatever they would send, we do not take it.
-    attributes.push(Direction::RecvOnly.into());
+    attributes.push(plan.ways().offered().into());
     attributes.push(RtcpMux.into());
     attributes.extend(payloads.attributes(plan.payload_type, &plan.fmtp));
     if let Some(rtx) = plan.rtx_payload_type {
@@ -78,6 +79,9 @@ fn media(parts: &Parts<'_>, index: usize) -> Media {
         let map = sdp_types::RtpMap::new(rtx, "rtx", plan.clock_rate);
         attributes.extend([map.into(), apt.into()]);
     }
+    // By these lines alone does webrtcbin know which m-line a stream belongs to.
+    let sources = parts.sources[index].iter();
+    attributes.extend(sources.map(|it| Attribute::with_value("ssrc", format!("{it} cname:far"))));
     if index == 0 {
         let value = |line: &String| line.trim_start_matches("candidate:").to_owned();
         let candidates = parts.transport.candidates.iter().map(value);

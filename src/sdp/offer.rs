@@ -1,9 +1,10 @@
 //! The plan for an offer: which of its m-lines takes which of our tracks.
 
-use sdp_types::{Direction, Media, Mid, RtcpMux, Session, TypedAttribute};
+use sdp_types::{Direction, Media, Mid, Session, TypedAttribute};
 
 use super::codec::Payloads;
-use super::extension::{self, Extension};
+use super::extension::{self, Extension, Ways};
+use super::matching::{self, Match};
 use super::narrow;
 use super::transport::{Transport, bundle_mids};
 use super::{Codec, CodecOffer, Identity, Kind, SdpError, malformed, parse};
@@ -17,18 +18,22 @@ pub struct TrackOffer {
     pub codecs: Vec<CodecOffer>,
 }
 
-/// How one of the offer's m-lines is answered with one of our tracks.
+/// How one of the offer's m-lines is answered: with one of our tracks, with
+/// ears, or with both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaPlan {
-    /// Index of the track in the slice given to [`OfferPlan::new`].
-    pub track: usize,
+    /// Index of the track that we send on it, in the slice given to
+    /// [`OfferPlan::new`].
+    pub track: Option<usize>,
+    /// Do we take what the far side sends on it?
+    pub receives: bool,
     /// Index of the m-line in the original offer.
     pub mline: usize,
     /// Its `a=mid`; one that we chose where the offer has none.
     pub mid: String,
     /// The kind of the track.
     pub kind: Kind,
-    /// What is sent.
+    /// What is sent, either way.
     pub codec: Codec,
     /// The payload type, from the offer.
     pub payload_type: u8,
@@ -53,7 +58,7 @@ pub struct MediaPlan {
 pub struct OfferPlan {
     /// The offer for webrtcbin: only the m-lines of `media`, in their order.
     pub narrowed: String,
-    /// Our tracks that found an m-line, in m-line order. Never empty.
+    /// The m-lines that are taken, in their order. Never empty.
     pub media: Vec<MediaPlan>,
     /// Who the far side says it is.
     pub identity: Identity,
@@ -84,6 +89,23 @@ pub(super) struct OriginalLine {
     pub(super) mid: Option<String>,
 }
 
+/// The most m-lines on which we receive.
+pub const MAX_RECEIVED: usize = 16;
+
+/// The most streams that an m-line may announce: three renditions, each with
+/// its retransmissions and its error correction.
+const MAX_SOURCES: usize = 9;
+
+impl MediaPlan {
+    /// Which ways media flow on it, seen from us.
+    pub(super) fn ways(&self) -> Ways {
+        Ways {
+            send: self.track.is_some(),
+            receive: self.receives,
+        }
+    }
+}
+
 impl OfferPlan {
     /// Decides how to answer `offer` with `tracks`.
     ///
@@ -92,24 +114,37 @@ impl OfferPlan {
     /// preference decides, not the offer's. A track that finds none is left
     /// out, as long as one is left.
     pub fn new(offer: &str, tracks: &[TrackOffer]) -> Result<Self, SdpError> {
+        Self::both_ways(offer, tracks, &[])
+    }
+
+    /// The same for one who also receives, in one of the codecs `receives`, best
+    /// first: on the m-lines of our tracks, and on any other on which the far
+    /// side wants to send ([`MAX_RECEIVED`] at most).
+    pub fn both_ways(
+        offer: &str,
+        tracks: &[TrackOffer],
+        receives: &[Codec],
+    ) -> Result<Self, SdpError> {
         let session = parse(offer)?;
         let bundle = bundle(&session)?;
         let lines = lines(&session, bundle.as_deref())?;
         let tagged = tagged(&session, &lines, bundle.as_deref())?;
 
-        let matches = match_tracks(&lines, tracks)?;
+        let matches = matching::find(&lines, tracks, receives)?;
         let shared = lines.iter().filter(|it| it.bundled).map(|it| it.media);
         let transport = Transport::read(&session, tagged, shared)?;
         let (media, extensions) = plan_media(&session, &lines, &matches);
         let trickle = offers_trickle(&session);
 
         let payloads: Vec<_> = media.iter().map(|it| &lines[it.mline].payloads).collect();
+        let sources: Vec<_> = media.iter().map(|it| sources(it, &lines)).collect();
         let narrowed = narrow::write(&narrow::Parts {
             session: &session,
             transport: &transport,
             trickle,
             media: &media,
             payloads: &payloads,
+            sources: &sources,
             extensions: &extensions,
         });
         Ok(Self {
@@ -144,15 +179,17 @@ impl OfferPlan {
 }
 
 /// One m-line of the offer, read.
-struct Line<'a> {
-    media: &'a Media,
+pub(super) struct Line<'a> {
+    pub(super) media: &'a Media,
     mid: Option<&'a str>,
-    kind: Option<Kind>,
+    pub(super) kind: Option<Kind>,
     /// Does it share the transport that we answer on?
-    bundled: bool,
+    pub(super) bundled: bool,
     /// Does the far side want to receive on it?
-    receives: bool,
-    payloads: Payloads,
+    pub(super) receives: bool,
+    /// Does the far side want to send on it?
+    pub(super) sends: bool,
+    pub(super) payloads: Payloads,
 }
 
 impl Line<'_> {
@@ -199,12 +236,14 @@ fn lines<'a>(session: &'a Session, bundle: Option<&[String]>) -> Result<Vec<Line
         }
         let in_group = |mids: &[String]| mid.is_some_and(|mid| mids.iter().any(|it| it == mid));
         let kind = kind(media);
+        let direction = direction(session, media);
         lines.push(Line {
             media,
             mid,
             kind,
             bundled: is_alive(media) && bundle.is_none_or(in_group),
-            receives: direction(session, media).has_recv(),
+            receives: direction.has_recv(),
+            sends: direction.has_send(),
             payloads: kind.map(|_| Payloads::read(media)).unwrap_or_default(),
         });
     }
@@ -266,91 +305,11 @@ fn tagged<'a>(
         .ok_or_else(|| malformed("the a=group:BUNDLE names no m-line that is in use"))
 }
 
-/// A track's index, its m-line's index, what is sent and as which payload type.
-struct Match {
-    track: usize,
-    mline: usize,
-    codec: Codec,
-    payload_type: u8,
-}
-
-fn match_tracks(lines: &[Line<'_>], tracks: &[TrackOffer]) -> Result<Vec<Match>, SdpError> {
-    let mut matches: Vec<Match> = Vec::new();
-    for (track, wanted) in tracks.iter().enumerate() {
-        let free = |mline: usize| matches.iter().all(|it| it.mline != mline);
-        let found = lines
-            .iter()
-            .enumerate()
-            .filter(|(mline, line)| {
-                line.bundled && line.receives && line.kind == Some(wanted.kind) && free(*mline)
-            })
-            .find_map(|(mline, line)| {
-                let (codec, payload_type) = wanted
-                    .codecs
-                    .iter()
-                    .find_map(|it| Some((it.codec, line.payloads.find(*it)?)))?;
-                Some(Match {
-                    track,
-                    mline,
-                    codec,
-                    payload_type,
-                })
-            });
-        matches.extend(found);
-    }
-    if matches.is_empty() {
-        return Err(nothing_in_common(lines, tracks));
-    }
-    for found in &matches {
-        if !lines[found.mline].media.has_attribute(RtcpMux::NAME) {
-            return Err(malformed(format!(
-                "m-line {} has no a=rtcp-mux, which is required (RFC 9725 4.4)",
-                found.mline
-            )));
-        }
-    }
-    matches.sort_by_key(|it| it.mline);
-    Ok(matches)
-}
-
 fn nothing_receives(session: &Session) -> SdpError {
     SdpError::Incompatible(format!(
         "none of the offer's {} m-lines is audio or video that receives (recvonly or sendrecv)",
         session.medias.len()
     ))
-}
-
-fn nothing_in_common(lines: &[Line<'_>], tracks: &[TrackOffer]) -> SdpError {
-    let open = |it: &Line<'_>| it.bundled && it.receives && it.kind.is_some();
-    let open = lines.iter().filter(|it| open(it)).count();
-    let ours: Vec<String> = tracks.iter().map(describe).collect();
-    SdpError::Incompatible(if tracks.is_empty() {
-        "there is no track to send here yet".to_owned()
-    } else if open == 0 {
-        format!(
-            "none of the offer's {} m-lines is audio or video that receives (recvonly or sendrecv)",
-            lines.len()
-        )
-    } else {
-        format!(
-            "none of the offer's m-lines takes what is sent here: {}",
-            ours.join(", ")
-        )
-    })
-}
-
-/// `video as H264 (packetization-mode=1, High) or VP8`
-fn describe(track: &TrackOffer) -> String {
-    let codecs: Vec<String> = track
-        .codecs
-        .iter()
-        .map(|it| match (it.codec, it.profile) {
-            (Codec::H264, Some(profile)) => format!("H264 (packetization-mode=1, {profile:?})"),
-            (Codec::H264, None) => "H264 (packetization-mode=1)".to_owned(),
-            (codec, _) => codec.encoding_name().to_owned(),
-        })
-        .collect();
-    format!("{} as {}", track.kind, codecs.join(" or "))
 }
 
 /// Is `trickle` among the `a=ice-options` of the session or an m-line?
@@ -380,8 +339,12 @@ fn plan_media(
             let line = &lines[found.mline];
             let payloads = &line.payloads;
             let payload_type = found.payload_type;
+            let ours = Ways {
+                send: found.track.is_some(),
+                receive: found.receives,
+            };
             let mut take = |uri| {
-                let offered = Extension::find(session, line.media, uri)?;
+                let offered = Extension::find(session, line.media, uri, ours)?;
                 ids.take(offered)
             };
             let twcc = payloads
@@ -391,6 +354,7 @@ fn plan_media(
             let mid_extension = line.mid.and_then(|_| take(extension::MID));
             let plan = MediaPlan {
                 track: found.track,
+                receives: found.receives,
                 mline: found.mline,
                 mid: line.mid.map_or_else(|| free_mid(lines), str::to_owned),
                 kind: found.codec.kind(),
@@ -406,6 +370,24 @@ fn plan_media(
             (plan, twcc.into_iter().chain(mid_extension).collect())
         })
         .unzip()
+}
+
+/// The streams that the far side announces on an m-line that we receive on, with
+/// their retransmissions (RFC 5576 section 4.1).
+fn sources(plan: &MediaPlan, lines: &[Line<'_>]) -> Vec<u32> {
+    let mut sources: Vec<u32> = Vec::new();
+    if plan.receives {
+        let values = lines[plan.mline].media.get_attribute_values("ssrc");
+        let numbers = values
+            .flatten()
+            .filter_map(|it| it.split(' ').next()?.parse().ok());
+        for number in numbers {
+            if !sources.contains(&number) && sources.len() < MAX_SOURCES {
+                sources.push(number);
+            }
+        }
+    }
+    sources
 }
 
 /// A mid for the one m-line of an offer that does not bundle.

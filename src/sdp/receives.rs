@@ -114,7 +114,8 @@ pub fn own_offer(
         let mline = media.len();
         let video = offer.kind == Kind::Video;
         media.push(MediaPlan {
-            track,
+            track: Some(track),
+            receives: false,
             mline,
             mid: format!("{}{mline}", offer.kind),
             kind: offer.kind,
@@ -143,6 +144,61 @@ pub fn own_offer(
         )));
     }
     Ok(media)
+}
+
+/// What a receiver can decode, in the order of `codecs`.
+impl From<&[Codec]> for Receives {
+    fn from(codecs: &[Codec]) -> Self {
+        let mut receives = Self::default();
+        for codec in codecs {
+            let (list, profiles): (_, &[_]) = match codec {
+                Codec::H264 => (&mut receives.video, &[Some("42e01f"), Some("640c1f")]),
+                Codec::Vp8 => (&mut receives.video, &[None]),
+                Codec::Opus => (&mut receives.audio, &[None]),
+            };
+            list.extend(profiles.iter().map(|profile| ReceivableCodec {
+                codec: codec.encoding_name().to_owned(),
+                profile: profile.map(str::to_owned),
+            }));
+        }
+        receives
+    }
+}
+
+/// What we offer to receive: one m-line a kind, video first. The far side
+/// chooses among its codecs, each of which has an entry here, best first.
+pub fn receive_offer(codecs: &[Codec]) -> Vec<MediaPlan> {
+    let mut media = Vec::new();
+    let mut mline = 0;
+    for kind in [Kind::Video, Kind::Audio] {
+        let mut of_kind = codecs.iter().filter(|it| it.kind() == kind).peekable();
+        if of_kind.peek().is_none() {
+            continue;
+        }
+        media.extend(of_kind.map(|codec| MediaPlan {
+            track: None,
+            receives: true,
+            mline,
+            mid: format!("{kind}{mline}"),
+            kind,
+            codec: *codec,
+            payload_type: payload_type(*codec),
+            clock_rate: codec.clock_rate(),
+            rtx_payload_type: None,
+            nack: kind == Kind::Video,
+            twcc: Some(TWCC_ID),
+            mid_extension: Some(MID_ID),
+            fmtp: parameters(
+                CodecOffer {
+                    codec: *codec,
+                    profile: None,
+                },
+                None,
+            ),
+        }));
+        mline += 1;
+    }
+    media
 }
 
 #[cfg(test)]

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use crate::sdp::TrackOffer;
+use crate::sdp::{Codec, TrackOffer};
 
 /// Which side of the offer/answer exchange we are on, for life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// They offer: we answer with these tracks.
+    /// They offer: we answer with these tracks, and receive in these codecs.
     Answerer {
         /// What we can send.
         tracks: Vec<TrackOffer>,
+        /// What we can receive, best first.
+        receives: Vec<Codec>,
     },
     /// We offer.
     Offerer,
@@ -41,7 +43,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            side: Side::Answerer { tracks: Vec::new() },
+            side: Side::Answerer {
+                tracks: Vec::new(),
+                receives: Vec::new(),
+            },
             trickle_out: false,
             gather_settle: Duration::from_millis(10),
             gather_bound: Duration::from_millis(500),

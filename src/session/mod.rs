@@ -210,11 +210,11 @@ impl Session {
         if !self.step(Event::Offer) {
             return;
         }
-        let tracks = match &self.config.side {
-            Side::Answerer { tracks } => tracks.as_slice(),
-            Side::Offerer => &[],
+        let (tracks, receives) = match &self.config.side {
+            Side::Answerer { tracks, receives } => (tracks.as_slice(), receives.as_slice()),
+            Side::Offerer => Default::default(),
         };
-        match OfferPlan::new(offer, tracks) {
+        match OfferPlan::both_ways(offer, tracks, receives) {
             Ok(plan) => {
                 self.identity = Some(plan.identity.clone());
                 self.push(Action::Prepare(Box::new(plan.clone())));

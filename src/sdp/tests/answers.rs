@@ -183,7 +183,7 @@ fn our_own_failures_are_called_ours() {
         ("gibberish".to_owned(), "cannot be read"),
         (good.replace("m=video 9", "m=video 0"), "rejects"),
         (good.replace("a=mid:1", "a=mid:7"), "mid"),
-        (good.replace("a=sendonly", "a=inactive"), "send"),
+        (good.replace("a=sendonly", "a=inactive"), "sendonly"),
         (good.replace("SAVPF 96 97", "SAVPF 98"), "VP8"),
     ] {
         let error = failure(&plan, &broken);

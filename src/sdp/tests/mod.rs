@@ -5,6 +5,7 @@ mod answers;
 mod candidates;
 mod hostile;
 mod offers;
+mod receiving;
 
 use super::*;
 
@@ -113,9 +114,10 @@ pub(crate) fn webrtcbin_answer(plan: &OfferPlan) -> String {
                 answer.push_str(&format!("{line}\r\n"));
             }
         }
+        let ours = media.ways().answered();
         answer.push_str(&format!(
             "a=framerate:30\r\na=ssrc:{0} msid:stream webrtctransceiver{1}\r\n\
-             a=ssrc:{0} cname:stream\r\na=sendonly\r\na=fingerprint:sha-256 {2}\r\n",
+             a=ssrc:{0} cname:stream\r\na={ours}\r\na=fingerprint:sha-256 {2}\r\n",
             1000 + index,
             index,
             ["CD"; 32].join(":")

@@ -23,7 +23,7 @@ fn a_browser_that_wants_both_gets_both_tracks() {
             let line = section(offer, media.mline);
             assert!(line.starts_with(&media.kind.to_string()));
             assert!(line.contains(&format!("a=mid:{}\r", media.mid)));
-            assert_eq!(media.track, usize::from(media.kind == Kind::Audio));
+            assert_eq!(media.track, Some(usize::from(media.kind == Kind::Audio)));
             assert!(media.twcc.is_some() && media.mid_extension.is_some());
         }
     }
@@ -38,7 +38,8 @@ fn chromium_gets_vp8_and_opus_with_all_their_feedback() {
     assert_eq!(
         *audio,
         MediaPlan {
-            track: 1,
+            track: Some(1),
+            receives: false,
             mline: 0,
             mid: "0".to_owned(),
             kind: Kind::Audio,
@@ -58,7 +59,8 @@ fn chromium_gets_vp8_and_opus_with_all_their_feedback() {
     assert_eq!(
         *video,
         MediaPlan {
-            track: 0,
+            track: Some(0),
+            receives: false,
             mline: 1,
             mid: "1".to_owned(),
             kind: Kind::Video,
@@ -282,7 +284,7 @@ fn each_track_takes_an_m_line_of_its_own() {
     let one = video(&[VP8]);
     let two = plan(CHROMIUM, &[one.clone(), one]);
     assert_eq!(two.media.len(), 1);
-    assert_eq!(two.media[0].track, 0);
+    assert_eq!(two.media[0].track, Some(0));
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn answering() -> Config {
     Config {
         side: Side::Answerer {
             tracks: tracks().to_vec(),
+            receives: Vec::new(),
         },
         ..Config::default()
     }

@@ -99,7 +99,8 @@ impl Task {
     ) -> Result<(), String> {
         let mut leases = Vec::new();
         for medium in &media {
-            let track = self.tracks.get(medium.track).ok_or("a plan for no track")?;
+            let track = medium.track.and_then(|index| self.tracks.get(index));
+            let track = track.ok_or("a plan for no track")?;
             leases.push(self.lease(track.clone(), medium.codec).await?);
         }
         let house = self.shared.house.borrow().clone();

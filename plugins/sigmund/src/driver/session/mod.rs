@@ -193,7 +193,10 @@ impl Task {
     async fn session(&mut self, tracks: Vec<TrackOffer>) -> Result<Session, EndReason> {
         let channel = self.info.channel.unwrap_or(self.shared.channel);
         let side = match channel.offerer {
-            Offerer::Them => Side::Answerer { tracks },
+            Offerer::Them => Side::Answerer {
+                tracks,
+                receives: Vec::new(),
+            },
             Offerer::Us => {
                 if let Err(refusal) = self.prepare_offer(&tracks).await {
                     self.refuse(refusal.clone()).await;
