@@ -4,7 +4,7 @@ use sdp_types::{Attribute, Media, Mid, Session, TypedAttribute};
 
 use super::answer::add_candidates;
 use super::transport::{Transport, tagged_line};
-use super::{Identity, SdpError, malformed, parse, write};
+use super::{Identity, SdpError, data, malformed, parse, write};
 
 /// An answer that webrtcbin can take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub struct AcceptedAnswer {
     pub mended: String,
     /// Who the far side says it is.
     pub identity: Identity,
+    /// Where it takes data channels: the largest message that it takes, in
+    /// bytes; at most [`MAX_MESSAGE`](super::MAX_MESSAGE).
+    pub max_message: Option<usize>,
 }
 
 /// Checks the `answer` to our `offer` and mends it for webrtcbin.
@@ -50,7 +53,14 @@ pub fn accept_answer(offer: &str, answer: &str) -> Result<AcceptedAnswer, SdpErr
             add_candidates(media, &transport.candidates, false);
         }
     }
+    let mut max_message = None;
+    for media in data::data_lines(&mut theirs) {
+        let size = data::max_message(media);
+        data::set_max_message(media, size);
+        max_message = Some(size);
+    }
     Ok(AcceptedAnswer {
+        max_message,
         mended: write(&theirs),
         identity: transport.identity,
     })

@@ -7,7 +7,7 @@ use sdp_types::{
 
 use super::extension::Extension;
 use super::offer::OriginalLine;
-use super::{MediaPlan, OfferPlan, SdpError, malformed, narrow, parse, write};
+use super::{DataPlan, MediaPlan, OfferPlan, SdpError, malformed, narrow, parse, write};
 
 /// The attributes of webrtcbin's m-lines that are kept as they are. `a=mid`,
 /// `a=extmap` and the direction are written from the plan.
@@ -21,6 +21,16 @@ const KEPT: [&str; 9] = [
     "ssrc-group",
     "msid",
     "rtcp-rsize",
+];
+
+/// The same for the m-line of data channels.
+const KEPT_DATA: [&str; 6] = [
+    "ice-ufrag",
+    "ice-pwd",
+    "fingerprint",
+    "setup",
+    "sctp-port",
+    "max-message-size",
 ];
 
 impl OfferPlan {
@@ -37,11 +47,11 @@ impl OfferPlan {
         complete: bool,
     ) -> Result<String, SdpError> {
         let theirs = parse(answer).map_err(|error| ours(&error.to_string()))?;
-        if theirs.medias.len() != self.media.len() {
+        let asked = self.accepted().count();
+        if theirs.medias.len() != asked {
             return Err(ours(&format!(
-                "has {} m-lines where {} were asked for",
+                "has {} m-lines where {asked} were asked for",
                 theirs.medias.len(),
-                self.media.len()
             )));
         }
         let mut session = Session::new(narrow::origin(&theirs.origin), "-");
@@ -55,16 +65,15 @@ impl OfferPlan {
             session.add_attribute_with_value("ice-options", "trickle");
         }
 
-        let mut accepted = self.media.iter().zip(theirs.medias).peekable();
-        let mut extensions = self.original.extensions.iter();
+        let mut widened = self.widened(theirs.medias)?;
         for (index, line) in self.original.lines.iter().enumerate() {
-            let Some((plan, media)) = accepted.next_if(|(plan, _)| plan.mline == index) else {
+            let found = widened.iter().position(|it| it.mline == index);
+            let Some(found) = found.map(|it| widened.swap_remove(it)) else {
                 session.add_media(rejected(line));
                 continue;
             };
-            let extensions = extensions.next().map_or(&[][..], Vec::as_slice);
-            let mut media = widen(plan, line, extensions, media)?;
-            if mids.first() == Some(&plan.mid) {
+            let mut media = found.media;
+            if mids.first().map(String::as_str) == Some(found.mid) {
                 add_candidates(&mut media, candidates, complete);
             }
             session.add_media(media);
@@ -72,15 +81,46 @@ impl OfferPlan {
         Ok(write(&session))
     }
 
+    /// webrtcbin's m-lines, which are those of `media`, then that of `data`,
+    /// each as the far side is to see it.
+    fn widened(&self, theirs: Vec<Media>) -> Result<Vec<Widened<'_>>, SdpError> {
+        let mut theirs = theirs.into_iter();
+        let lines = &self.original.lines;
+        let mut widened = Vec::with_capacity(theirs.len());
+        let media = self.media.iter().zip(&self.original.extensions);
+        for ((plan, extensions), media) in media.zip(theirs.by_ref()) {
+            widened.push(Widened {
+                mline: plan.mline,
+                mid: &plan.mid,
+                media: widen(plan, &lines[plan.mline], extensions, media)?,
+            });
+        }
+        if let (Some(plan), Some(media)) = (&self.data, theirs.next()) {
+            widened.push(Widened {
+                mline: plan.mline,
+                mid: &plan.mid,
+                media: widen_data(plan, &lines[plan.mline], media)?,
+            });
+        }
+        Ok(widened)
+    }
+
     /// The mids of the accepted m-lines, the one with the transport first
     /// (RFC 9143 section 7.3.1).
     pub(super) fn bundled_mids(&self) -> Vec<String> {
-        let accepted = |mid: &&String| self.media.iter().any(|it| it.mid == **mid);
+        let accepted = |mid: &&String| self.accepted().any(|(_, it)| it == **mid);
         match &self.original.bundle {
             Some(mids) => mids.iter().filter(accepted).cloned().collect(),
-            None => self.media.iter().map(|it| it.mid.clone()).collect(),
+            None => self.accepted().map(|(_, mid)| mid.to_owned()).collect(),
         }
     }
+}
+
+/// An m-line of the answer, and where it belongs.
+struct Widened<'a> {
+    mline: usize,
+    mid: &'a str,
+    media: Media,
 }
 
 fn ours(what: &str) -> SdpError {
@@ -155,6 +195,21 @@ fn widen(
     let kept = |it: &&Attribute| is_kept(it, &formats);
     attributes.extend(theirs.attributes.iter().filter(kept).cloned());
     Ok(bare(line, 9, formats.join(" "), attributes))
+}
+
+fn widen_data(plan: &DataPlan, line: &OriginalLine, theirs: Media) -> Result<Media, SdpError> {
+    let at = |what: &str| ours(&format!("for m-line {} {what}", plan.mline));
+    if theirs.port == 0 || theirs.media != "application" {
+        return Err(at("rejects data channels"));
+    }
+    if theirs.get_first_attribute_value(Mid::NAME).flatten() != Some(&plan.mid) {
+        return Err(at("has another mid"));
+    }
+    let mut attributes: Vec<Attribute> = Vec::new();
+    attributes.extend(line.mid.clone().map(|mid| Mid(mid).into()));
+    let kept = |it: &&Attribute| KEPT_DATA.contains(&it.attribute.as_str());
+    attributes.extend(theirs.attributes.iter().filter(kept).cloned());
+    Ok(bare(line, 9, line.first_format.clone(), attributes))
 }
 
 fn is_kept(attribute: &Attribute, formats: &[&str]) -> bool {

@@ -19,11 +19,13 @@ pub(super) struct Match {
 }
 
 /// Finds an m-line for each of `tracks`, and those that we can receive on in one
-/// of the codecs `receives`, best first. They come in m-line order.
+/// of the codecs `receives`, best first. They come in m-line order. With data
+/// channels (`has_data`), nothing needs to be found for who wants no media.
 pub(super) fn find(
     lines: &[Line<'_>],
     tracks: &[TrackOffer],
     receives: &[Codec],
+    has_data: bool,
 ) -> Result<Vec<Match>, SdpError> {
     let mut matches: Vec<Match> = Vec::new();
     for (track, wanted) in tracks.iter().enumerate() {
@@ -62,7 +64,9 @@ pub(super) fn find(
         .take(MAX_RECEIVED)
         .collect();
     matches.extend(more);
-    if matches.is_empty() {
+    let unwanted = |line: &Line<'_>| !line.bundled || line.kind.is_none() || !line.receives;
+    let data_only = has_data && (tracks.is_empty() || lines.iter().all(unwanted));
+    if matches.is_empty() && !data_only {
         return Err(nothing_in_common(lines, tracks, receives));
     }
     for found in &matches {

@@ -13,6 +13,7 @@
 //! | `narrow` | the plan written as an offer for webrtcbin |
 //! | `answer` | webrtcbin's answer widened to the original offer |
 //! | `accept` | a far side's answer to an offer of ours |
+//! | `data` | the m-line of the data channels |
 //! | `codec` | payload types, profiles, what decodes what |
 //! | `extension` | RTP header extensions |
 //! | `transport` | ICE credentials, DTLS role, candidates of the bundle |
@@ -23,6 +24,7 @@ mod accept;
 mod answer;
 mod candidate;
 mod codec;
+mod data;
 mod extension;
 mod identity;
 mod matching;
@@ -39,9 +41,11 @@ use std::fmt;
 pub use accept::{AcceptedAnswer, accept_answer, transport_mline, with_candidates};
 pub use candidate::{CandidateLine, Fragment, check_candidate, trickle_fragment};
 pub use codec::{Codec, CodecOffer, H264Profile};
+pub(crate) use data::with_max_message;
+pub use data::{DataPlan, MAX_MESSAGE};
 pub use identity::{Fingerprint, Identity};
 pub use offer::{MAX_RECEIVED, MediaPlan, OfferPlan, TrackOffer};
-pub use receives::{ReceivableCodec, Receives, own_offer, receive_offer};
+pub use receives::{OwnOffer, ReceivableCodec, Receives, own_offer, receive_offer};
 
 /// The most m-lines that an offer may have.
 pub const MAX_MEDIA: usize = 64;

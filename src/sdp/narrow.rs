@@ -8,7 +8,7 @@ use sdp_types::{
 use super::codec::Payloads;
 use super::extension::Extension;
 use super::transport::Transport;
-use super::{MediaPlan, write as write_session};
+use super::{DataPlan, MediaPlan, data, write as write_session};
 
 /// What a narrowed offer is made of; the slices go together by index.
 pub(super) struct Parts<'a> {
@@ -20,6 +20,7 @@ pub(super) struct Parts<'a> {
     /// The streams that are announced on them, where we receive.
     pub(super) sources: &'a [Vec<u32>],
     pub(super) extensions: &'a [Vec<Extension>],
+    pub(super) data: Option<&'a DataPlan>,
 }
 
 /// Writes the narrowed offer.
@@ -29,7 +30,8 @@ pub(super) struct Parts<'a> {
 pub(super) fn write(parts: &Parts<'_>) -> String {
     let mut session = Session::new(origin(&parts.session.origin), "-");
     let mut group = Group::new(GroupSemantics::new("BUNDLE"));
-    group.add_mid_tags(parts.media.iter().map(|it| &it.mid));
+    let media_mids = parts.media.iter().map(|it| &it.mid);
+    group.add_mid_tags(media_mids.chain(parts.data.map(|it| &it.mid)));
     session.add_attribute(group);
     if parts.trickle {
         session.add_attribute_with_value("ice-options", "trickle");
@@ -39,6 +41,17 @@ pub(super) fn write(parts: &Parts<'_>) -> String {
     }
     for index in 0..parts.media.len() {
         session.add_media(media(parts, index));
+    }
+    // Last: webrtcbin takes media of unknown origin for the first m-line's,
+    // and crashes where that is no medium.
+    if let Some(plan) = parts.data {
+        session.add_media(data::narrowed(plan, parts.transport));
+    }
+    if let Some(first) = session.medias.first_mut() {
+        let value = |line: &String| line.trim_start_matches("candidate:").to_owned();
+        let candidates = parts.transport.candidates.iter().map(value);
+        let lines = candidates.map(|it| Attribute::with_value("candidate", it));
+        first.attributes.extend(lines);
     }
     write_session(&session)
 }
@@ -82,11 +95,6 @@ fn media(parts: &Parts<'_>, index: usize) -> Media {
     // By these lines alone does webrtcbin know which m-line a stream belongs to.
     let sources = parts.sources[index].iter();
     attributes.extend(sources.map(|it| Attribute::with_value("ssrc", format!("{it} cname:far"))));
-    if index == 0 {
-        let value = |line: &String| line.trim_start_matches("candidate:").to_owned();
-        let candidates = parts.transport.candidates.iter().map(value);
-        attributes.extend(candidates.map(|it| Attribute::with_value("candidate", it)));
-    }
     Media {
         media: plan.kind.to_string(),
         port: 9,

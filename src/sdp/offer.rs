@@ -3,6 +3,7 @@
 use sdp_types::{Direction, Media, Mid, Session, TypedAttribute};
 
 use super::codec::Payloads;
+use super::data::{self, DataPlan};
 use super::extension::{self, Extension, Ways};
 use super::matching::{self, Match};
 use super::narrow;
@@ -56,10 +57,13 @@ pub struct MediaPlan {
 /// What we make of an offer. See the module's documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferPlan {
-    /// The offer for webrtcbin: only the m-lines of `media`, in their order.
+    /// The offer for webrtcbin: only the m-lines of `media`, in their order,
+    /// then that of `data`.
     pub narrowed: String,
-    /// The m-lines that are taken, in their order. Never empty.
+    /// The m-lines that are taken, in their order. Empty only if there is `data`.
     pub media: Vec<MediaPlan>,
+    /// The m-line for data channels, where both sides want one.
+    pub data: Option<DataPlan>,
     /// Who the far side says it is.
     pub identity: Identity,
     pub(super) original: Original,
@@ -112,7 +116,7 @@ impl OfferPlan {
     /// Each track takes the first m-line of its kind that the far side wants to
     /// receive on and that has one of its codecs; the track's order of
     /// preference decides, not the offer's. A track that finds none is left
-    /// out, as long as one is left.
+    /// out, as long as one is left. Data channels are refused.
     pub fn new(offer: &str, tracks: &[TrackOffer]) -> Result<Self, SdpError> {
         Self::both_ways(offer, tracks, &[])
     }
@@ -125,12 +129,32 @@ impl OfferPlan {
         tracks: &[TrackOffer],
         receives: &[Codec],
     ) -> Result<Self, SdpError> {
+        Self::decide(offer, tracks, receives, false)
+    }
+
+    /// The same, and data channels are taken. Media may be missing where there
+    /// is no track, or where the far side wants none.
+    pub fn with_data(
+        offer: &str,
+        tracks: &[TrackOffer],
+        receives: &[Codec],
+    ) -> Result<Self, SdpError> {
+        Self::decide(offer, tracks, receives, true)
+    }
+
+    fn decide(
+        offer: &str,
+        tracks: &[TrackOffer],
+        receives: &[Codec],
+        wants_data: bool,
+    ) -> Result<Self, SdpError> {
         let session = parse(offer)?;
         let bundle = bundle(&session)?;
         let lines = lines(&session, bundle.as_deref())?;
         let tagged = tagged(&session, &lines, bundle.as_deref())?;
 
-        let matches = matching::find(&lines, tracks, receives)?;
+        let data = wants_data.then(|| plan_data(&lines)).flatten();
+        let matches = matching::find(&lines, tracks, receives, data.is_some())?;
         let shared = lines.iter().filter(|it| it.bundled).map(|it| it.media);
         let transport = Transport::read(&session, tagged, shared)?;
         let (media, extensions) = plan_media(&session, &lines, &matches);
@@ -146,10 +170,12 @@ impl OfferPlan {
             payloads: &payloads,
             sources: &sources,
             extensions: &extensions,
+            data: data.as_ref(),
         });
         Ok(Self {
             narrowed,
             media,
+            data,
             identity: transport.identity,
             original: Original {
                 lines: lines.iter().map(Line::original).collect(),
@@ -171,10 +197,17 @@ impl OfferPlan {
     /// answer, which all of our candidates belong to.
     pub fn transport_mline(&self) -> (usize, Option<&str>) {
         let first = self.bundled_mids().into_iter().next();
-        let leads = |it: &&MediaPlan| first.as_deref() == Some(it.mid.as_str());
-        let mline = self.media.iter().find(leads).map_or(0, |it| it.mline);
+        let leads = |(_, mid): &(usize, &str)| first.as_deref() == Some(*mid);
+        let mline = self.accepted().find(leads).map_or(0, |(mline, _)| mline);
         let line = self.original.lines.get(mline);
         (mline, line.and_then(|it| it.mid.as_deref()))
+    }
+
+    /// The index and the mid of each m-line that is taken.
+    pub(super) fn accepted(&self) -> impl Iterator<Item = (usize, &str)> {
+        let media = self.media.iter().map(|it| (it.mline, it.mid.as_str()));
+        let data = self.data.iter().map(|it| (it.mline, it.mid.as_str()));
+        media.chain(data)
     }
 }
 
@@ -388,6 +421,18 @@ fn sources(plan: &MediaPlan, lines: &[Line<'_>]) -> Vec<u32> {
         }
     }
     sources
+}
+
+/// The first m-line for data channels that shares the transport.
+fn plan_data(lines: &[Line<'_>]) -> Option<DataPlan> {
+    let taken = |it: &Line<'_>| it.bundled && data::is_data(it.media);
+    let mline = lines.iter().position(taken)?;
+    let line = &lines[mline];
+    Some(DataPlan {
+        mline,
+        mid: line.mid.map_or_else(|| free_mid(lines), str::to_owned),
+        max_message: data::max_message(line.media),
+    })
 }
 
 /// A mid for the one m-line of an offer that does not bundle.

@@ -14,6 +14,14 @@ pub struct Receives {
     /// Audio codecs.
     #[serde(default)]
     pub audio: Vec<ReceivableCodec>,
+    /// Does it speak data channels?
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub data: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// One codec that a viewer can decode.
@@ -94,13 +102,28 @@ fn profile_level_id(profile: Option<H264Profile>) -> &'static str {
     }
 }
 
+/// What an offer of ours has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnOffer {
+    /// The media, an m-line each. Empty only if there is `data`.
+    pub media: Vec<MediaPlan>,
+    /// Is there an m-line for data channels, behind them?
+    pub data: bool,
+}
+
 /// What we offer of `tracks`: an m-line each, one codec each, in the order of
 /// `tracks`. A track that the viewer cannot take is left out, as long as one is
 /// left. A viewer that has not said what it takes gets our first choice.
+///
+/// Where we have `data`, channels for it are offered to a viewer that has said
+/// that it speaks them; it needs to take no track, if it names no codec.
 pub fn own_offer(
     tracks: &[TrackOffer],
     receives: Option<&Receives>,
-) -> Result<Vec<MediaPlan>, SdpError> {
+    data: bool,
+) -> Result<OwnOffer, SdpError> {
+    let data = data && receives.is_some_and(|it| it.data);
+    let silent = receives.is_some_and(|it| it.video.is_empty() && it.audio.is_empty());
     let mut media = Vec::new();
     for (track, offer) in tracks.iter().enumerate() {
         let taken = |it: &CodecOffer| match receives {
@@ -129,7 +152,7 @@ pub fn own_offer(
             fmtp: parameters(*chosen, profile),
         });
     }
-    if media.is_empty() {
+    if media.is_empty() && !(data && (silent || tracks.is_empty())) {
         let names = |offer: &TrackOffer| -> Vec<_> {
             offer
                 .codecs
@@ -143,7 +166,7 @@ pub fn own_offer(
             ours.join(", ")
         )));
     }
-    Ok(media)
+    Ok(OwnOffer { media, data })
 }
 
 /// What a receiver can decode, in the order of `codecs`.
@@ -237,7 +260,9 @@ mod tests {
                 Codec::Vp8,
             ),
         ] {
-            let media = own_offer(&[video(&BOTH)], Some(&receives(theirs))).unwrap();
+            let media = own_offer(&[video(&BOTH)], Some(&receives(theirs)), false)
+                .unwrap()
+                .media;
             assert_eq!(media[0].codec, ours, "{theirs}");
         }
     }
@@ -246,7 +271,7 @@ mod tests {
     fn a_stream_above_the_viewers_profile_is_not_offered() {
         let high = video(&[(Codec::H264, Some(H264Profile::High))]);
         let theirs = receives(r#"{"video":[{"codec":"H264","profile":"42e01f"}]}"#);
-        assert!(own_offer(&[high], Some(&theirs)).is_err());
+        assert!(own_offer(&[high], Some(&theirs), true).is_err());
     }
 
     #[test]
@@ -254,12 +279,20 @@ mod tests {
         let high = video(&[(Codec::H264, Some(H264Profile::ConstrainedHigh))]);
         let chromium = r#"{"video":[{"codec":"VP8"},{"codec":"H264","profile":"42e01f"},
             {"codec":"H264","profile":"64001f"}]}"#;
-        let media = own_offer(std::slice::from_ref(&high), Some(&receives(chromium))).unwrap();
+        let media = own_offer(
+            std::slice::from_ref(&high),
+            Some(&receives(chromium)),
+            false,
+        )
+        .unwrap()
+        .media;
         let named = |id: &str| ("profile-level-id".to_owned(), id.to_owned());
         assert!(media[0].fmtp.contains(&named("64001f")), "{media:?}");
         let both = r#"{"video":[{"codec":"H264","profile":"64001f"},
             {"codec":"H264","profile":"640c1f"}]}"#;
-        let media = own_offer(&[high], Some(&receives(both))).unwrap();
+        let media = own_offer(&[high], Some(&receives(both)), false)
+            .unwrap()
+            .media;
         assert!(media[0].fmtp.contains(&named("640c1f")), "{media:?}");
     }
 
@@ -272,9 +305,32 @@ mod tests {
                 profile: None,
             }],
         };
-        let media = own_offer(&[video(&BOTH), audio], None).unwrap();
+        let media = own_offer(&[video(&BOTH), audio], None, false)
+            .unwrap()
+            .media;
         assert_eq!(media.len(), 2);
         assert_ne!(media[0].payload_type, media[1].payload_type);
         assert_ne!(media[0].mid, media[1].mid);
+    }
+
+    #[test]
+    fn data_is_offered_to_those_who_speak_it() {
+        let offered = |theirs: Option<&str>, data| {
+            let theirs = theirs.map(receives);
+            own_offer(&[video(&BOTH)], theirs.as_ref(), data).map(|it| (it.media.len(), it.data))
+        };
+        let vp8 = r#"{"video":[{"codec":"VP8"}],"data":true}"#;
+        assert_eq!(offered(Some(vp8), true), Ok((1, true)));
+        assert_eq!(offered(Some(vp8), false), Ok((1, false)));
+        assert_eq!(
+            offered(Some(r#"{"video":[{"codec":"VP8"}]}"#), true),
+            Ok((1, false))
+        );
+        assert_eq!(offered(None, true), Ok((1, false)));
+        // It wants nothing else.
+        assert_eq!(offered(Some(r#"{"data":true}"#), true), Ok((0, true)));
+        assert!(offered(Some(r#"{"data":true}"#), false).is_err());
+        let other = r#"{"video":[{"codec":"AV1"}],"data":true}"#;
+        assert!(offered(Some(other), true).is_err());
     }
 }

@@ -13,6 +13,8 @@ pub enum Side {
         tracks: Vec<TrackOffer>,
         /// What we can receive, best first.
         receives: Vec<Codec>,
+        /// Do we take data channels?
+        data: bool,
     },
     /// We offer.
     Offerer,
@@ -46,6 +48,7 @@ impl Default for Config {
             side: Side::Answerer {
                 tracks: Vec::new(),
                 receives: Vec::new(),
+                data: false,
             },
             trickle_out: false,
             gather_settle: Duration::from_millis(10),

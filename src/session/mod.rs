@@ -71,6 +71,7 @@ pub struct Session {
     /// The local description as webrtcbin made it. There once it is to be set.
     local: Option<String>,
     identity: Option<Identity>,
+    max_message: Option<usize>,
     ours: candidates::Local,
     theirs: candidates::Remote,
     proven: bool,
@@ -89,6 +90,7 @@ impl Session {
             plan: None,
             local: None,
             identity: None,
+            max_message: None,
             ours: candidates::Local::default(),
             theirs: candidates::Remote::default(),
             proven: false,
@@ -201,6 +203,12 @@ impl Session {
         self.identity.as_ref()
     }
 
+    /// Where data channels are agreed: the largest message that the far side
+    /// takes, in bytes.
+    pub fn max_message(&self) -> Option<usize> {
+        self.max_message
+    }
+
     /// What became of the candidates that the far side sent one by one.
     pub fn candidates(&self) -> CandidateCounts {
         self.theirs.counts
@@ -210,13 +218,21 @@ impl Session {
         if !self.step(Event::Offer) {
             return;
         }
-        let (tracks, receives) = match &self.config.side {
-            Side::Answerer { tracks, receives } => (tracks.as_slice(), receives.as_slice()),
-            Side::Offerer => Default::default(),
+        let plan = match &self.config.side {
+            Side::Answerer {
+                tracks,
+                receives,
+                data: true,
+            } => OfferPlan::with_data(offer, tracks, receives),
+            Side::Answerer {
+                tracks, receives, ..
+            } => OfferPlan::both_ways(offer, tracks, receives),
+            Side::Offerer => OfferPlan::new(offer, &[]),
         };
-        match OfferPlan::both_ways(offer, tracks, receives) {
+        match plan {
             Ok(plan) => {
                 self.identity = Some(plan.identity.clone());
+                self.max_message = plan.data.as_ref().map(|it| it.max_message);
                 self.push(Action::Prepare(Box::new(plan.clone())));
                 self.plan = Some(plan);
             }
@@ -232,6 +248,7 @@ impl Session {
         match sdp::accept_answer(offer, answer) {
             Ok(accepted) => {
                 self.identity = Some(accepted.identity);
+                self.max_message = accepted.max_message;
                 self.push(Action::SetRemote {
                     offer: false,
                     sdp: accepted.mended,
@@ -275,7 +292,13 @@ impl Session {
     fn handle_created(&mut self, sdp: String) {
         if self.local.is_some() {
             self.close(EndReason::Failed("two descriptions were made".to_owned()));
-        } else if self.step(Event::Created) {
+            return;
+        }
+        let sdp = match sdp::with_max_message(sdp) {
+            Ok(sdp) => sdp,
+            Err(error) => return self.close(EndReason::Failed(error.to_string())),
+        };
+        if self.step(Event::Created) {
             self.push(Action::SetLocal {
                 offer: self.is_offerer(),
                 sdp: sdp.clone(),

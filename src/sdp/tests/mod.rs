@@ -3,6 +3,7 @@
 mod accepts;
 mod answers;
 mod candidates;
+mod data;
 mod hostile;
 mod offers;
 mod receiving;
@@ -11,22 +12,24 @@ use super::*;
 
 pub(crate) const CHROMIUM: &str = include_str!("../fixtures/chromium-av.sdp");
 const CHROMIUM_VIDEO_FIRST: &str = include_str!("../fixtures/chromium-va.sdp");
-const CHROMIUM_DATA: &str = include_str!("../fixtures/chromium-data-first.sdp");
+const CHROMIUM_DATA: &str = include_str!("../fixtures/chromium-data-last.sdp");
+const CHROMIUM_DATA_FIRST: &str = include_str!("../fixtures/chromium-data-first.sdp");
 const CHROMIUM_DATA_ONLY: &str = include_str!("../fixtures/chromium-data-only.sdp");
 const CHROMIUM_BOTH_WAYS: &str = include_str!("../fixtures/chromium-sendrecv.sdp");
 const CHROMIUM_STOPPED: &str = include_str!("../fixtures/chromium-stopped.sdp");
 const FIREFOX: &str = include_str!("../fixtures/firefox-av.sdp");
 const FIREFOX_VIDEO_FIRST: &str = include_str!("../fixtures/firefox-va.sdp");
-const FIREFOX_DATA: &str = include_str!("../fixtures/firefox-data-first.sdp");
+const FIREFOX_DATA: &str = include_str!("../fixtures/firefox-data-last.sdp");
 const FIREFOX_BOTH_WAYS: &str = include_str!("../fixtures/firefox-sendrecv.sdp");
 const FIREFOX_BUNDLE_ONLY: &str = include_str!("../fixtures/firefox-max-bundle.sdp");
 const FIREFOX_STOPPED: &str = include_str!("../fixtures/firefox-stopped.sdp");
 
 /// Whole offers with audio and video that receive.
-const WATCHING: [&str; 10] = [
+const WATCHING: [&str; 11] = [
     CHROMIUM,
     CHROMIUM_VIDEO_FIRST,
     CHROMIUM_DATA,
+    CHROMIUM_DATA_FIRST,
     CHROMIUM_BOTH_WAYS,
     include_str!("../fixtures/chromium-max-bundle.sdp"),
     FIREFOX,
@@ -94,7 +97,7 @@ fn small_offer(video: &str, more: &[&str]) -> String {
 
 /// What webrtcbin 1.22 answers to a narrowed offer, in its order of lines.
 pub(crate) fn webrtcbin_answer(plan: &OfferPlan) -> String {
-    let mids: Vec<&str> = plan.media.iter().map(|it| it.mid.as_str()).collect();
+    let mids: Vec<&str> = plan.accepted().map(|(_, mid)| mid).collect();
     let mut answer = format!(
         "v=0\r\n{}\r\ns=-\r\na=ice-options:trickle\r\na=group:BUNDLE {}\r\n",
         lines(&plan.narrowed, "o=")[0],
@@ -120,6 +123,15 @@ pub(crate) fn webrtcbin_answer(plan: &OfferPlan) -> String {
              a=ssrc:{0} cname:stream\r\na={ours}\r\na=fingerprint:sha-256 {2}\r\n",
             1000 + index,
             index,
+            ["CD"; 32].join(":")
+        ));
+    }
+    if let Some(data) = &plan.data {
+        answer.push_str(&format!(
+            "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n\
+             a=ice-ufrag:ourufrag\r\na=ice-pwd:ourpasswordourpasswordourpw\r\n\
+             a=mid:{}\r\na=setup:active\r\na=sctp-port:5000\r\na=fingerprint:sha-256 {}\r\n",
+            data.mid,
             ["CD"; 32].join(":")
         ));
     }

@@ -21,6 +21,7 @@ fn answering() -> Config {
         side: Side::Answerer {
             tracks: tracks().to_vec(),
             receives: Vec::new(),
+            data: false,
         },
         ..Config::default()
     }

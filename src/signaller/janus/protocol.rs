@@ -126,6 +126,7 @@ impl Packet {
         Some(Receives {
             video: codecs(&listed.videocodec, listed.h264_profile.as_ref()),
             audio: codecs(&listed.audiocodec, None),
+            data: false,
         })
     }
 

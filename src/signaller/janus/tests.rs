@@ -137,6 +137,7 @@ async fn the_way_in_and_the_notes_are_as_janus_wants_them() {
     let receives = Receives {
         video: vec![codec("VP9", None), codec("H264", Some("42e01f"))],
         audio: vec![codec("OPUS", None)],
+        data: false,
     };
     assert_eq!(info.receives, Some(receives));
 

@@ -87,8 +87,10 @@ impl Task {
 
     /// Offerer: decides what to offer, and builds the connection for it.
     pub(super) async fn prepare_offer(&mut self, tracks: &[TrackOffer]) -> Result<(), Refusal> {
-        let media = own_offer(tracks, self.info.receives.as_ref()).map_err(refusal)?;
-        self.connect(media, None).await.map_err(Refusal::Failed)
+        let offer = own_offer(tracks, self.info.receives.as_ref(), false).map_err(refusal)?;
+        self.connect(offer.media, None)
+            .await
+            .map_err(Refusal::Failed)
     }
 
     /// Builds the connection and its senders, while the encoders come up.

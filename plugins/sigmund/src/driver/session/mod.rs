@@ -196,6 +196,7 @@ impl Task {
             Offerer::Them => Side::Answerer {
                 tracks,
                 receives: Vec::new(),
+                data: false,
             },
             Offerer::Us => {
                 if let Err(refusal) = self.prepare_offer(&tracks).await {
