@@ -33,6 +33,11 @@ const KEPT_DATA: [&str; 6] = [
     "max-message-size",
 ];
 
+/// What of the transport stands in rejected m-lines, too. Nobody needs it
+/// there, but aiortc takes no m-line without, and webrtcbin before 1.22.8
+/// refuses the whole description.
+const TRANSPORT: [&str; 4] = ["ice-ufrag", "ice-pwd", "fingerprint", "setup"];
+
 impl OfferPlan {
     /// Widens webrtcbin's `answer` to the narrowed offer into one for the
     /// original offer, with `candidates` (without `a=`) in its transport's
@@ -65,11 +70,13 @@ impl OfferPlan {
             session.add_attribute_with_value("ice-options", "trickle");
         }
 
+        let first = theirs.medias.first();
+        let transport = first.map(transport).unwrap_or_default();
         let mut widened = self.widened(theirs.medias)?;
         for (index, line) in self.original.lines.iter().enumerate() {
             let found = widened.iter().position(|it| it.mline == index);
             let Some(found) = found.map(|it| widened.swap_remove(it)) else {
-                session.add_media(rejected(line));
+                session.add_media(rejected(line, &transport));
                 continue;
             };
             let mut media = found.media;
@@ -88,11 +95,16 @@ impl OfferPlan {
         let lines = &self.original.lines;
         let mut widened = Vec::with_capacity(theirs.len());
         let media = self.media.iter().zip(&self.original.extensions);
-        for ((plan, extensions), media) in media.zip(theirs.by_ref()) {
+        let media = media.zip(&self.original.profiles);
+        for (((plan, extensions), profile), media) in media.zip(theirs.by_ref()) {
+            let mut media = widen(plan, &lines[plan.mline], extensions, media)?;
+            if let Some(profile) = profile {
+                set_profile(&mut media, plan.payload_type, profile);
+            }
             widened.push(Widened {
                 mline: plan.mline,
                 mid: &plan.mid,
-                media: widen(plan, &lines[plan.mline], extensions, media)?,
+                media,
             });
         }
         if let (Some(plan), Some(media)) = (&self.data, theirs.next()) {
@@ -127,14 +139,20 @@ fn ours(what: &str) -> SdpError {
     malformed(format!("our own answer {what}"))
 }
 
+fn transport(media: &Media) -> Vec<Attribute> {
+    let of_it = |it: &&Attribute| TRANSPORT.contains(&it.attribute.as_str());
+    media.attributes.iter().filter(of_it).cloned().collect()
+}
+
 /// An m-line that we do not take (RFC 8829 section 5.3.1).
-fn rejected(line: &OriginalLine) -> Media {
+fn rejected(line: &OriginalLine, transport: &[Attribute]) -> Media {
     let mut attributes: Vec<Attribute> = Vec::new();
     attributes.extend(line.mid.clone().map(|mid| Mid(mid).into()));
     attributes.push(Direction::Inactive.into());
     // Nobody needs it, but some parsers do not take a format without.
     let map = line.first_map.as_ref();
     attributes.extend(map.map(|map| Attribute::with_value("rtpmap", map)));
+    attributes.extend_from_slice(transport);
     bare(line, 0, line.first_format.clone(), attributes)
 }
 
@@ -195,6 +213,19 @@ fn widen(
     let kept = |it: &&Attribute| is_kept(it, &formats);
     attributes.extend(theirs.attributes.iter().filter(kept).cloned());
     Ok(bare(line, 9, formats.join(" "), attributes))
+}
+
+/// webrtcbin does not get to see it, as it compares it letter by letter.
+fn set_profile(media: &mut Media, payload_type: u8, profile: &str) {
+    let own = format!("{payload_type} ");
+    let of_it = |it: &&mut Attribute| {
+        let value = it.value.as_deref().unwrap_or_default();
+        it.attribute == "fmtp" && value.starts_with(&own) && !value.contains("profile-level-id")
+    };
+    if let Some(line) = media.attributes.iter_mut().find(of_it) {
+        let value = line.value.get_or_insert_default();
+        value.push_str(&format!(";profile-level-id={profile}"));
+    }
 }
 
 fn widen_data(plan: &DataPlan, line: &OriginalLine, theirs: Media) -> Result<Media, SdpError> {

@@ -325,6 +325,13 @@ impl Payloads {
         fmtp
     }
 
+    /// The `profile-level-id` of a payload type, if it has a proper one.
+    pub(super) fn profile(&self, payload_type: u8) -> Option<String> {
+        let id = self.get(payload_type)?.parameter("profile-level-id")?;
+        let proper = id.len() == 6 && id.bytes().all(|c| c.is_ascii_hexdigit());
+        proper.then(|| id.to_owned())
+    }
+
     /// The lines that describe a payload type, with `fmtp`.
     pub(super) fn attributes(&self, payload_type: u8, fmtp: &[(String, String)]) -> Vec<Attribute> {
         let Some(payload) = self.get(payload_type) else {

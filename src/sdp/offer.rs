@@ -80,6 +80,9 @@ pub(super) struct Original {
     pub(super) ufrag: String,
     /// For each of `media`: the header extensions that it takes.
     pub(super) extensions: Vec<Vec<Extension>>,
+    /// For each of `media`: H.264's profile as offered, which the answer
+    /// repeats (RFC 6184 section 8.2.2).
+    pub(super) profiles: Vec<Option<String>>,
 }
 
 /// An m-line of the original offer: what it takes to reject it.
@@ -158,6 +161,8 @@ impl OfferPlan {
         let shared = lines.iter().filter(|it| it.bundled).map(|it| it.media);
         let transport = Transport::read(&session, tagged, shared)?;
         let (media, extensions) = plan_media(&session, &lines, &matches);
+        let profile = |it: &MediaPlan| lines[it.mline].payloads.profile(it.payload_type);
+        let profiles = media.iter().map(profile).collect();
         let trickle = offers_trickle(&session);
 
         let payloads: Vec<_> = media.iter().map(|it| &lines[it.mline].payloads).collect();
@@ -183,6 +188,7 @@ impl OfferPlan {
                 trickle,
                 ufrag: transport.ufrag,
                 extensions,
+                profiles,
             },
         })
     }

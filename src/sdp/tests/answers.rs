@@ -48,12 +48,30 @@ fn it_has_the_m_lines_of_the_offer_in_their_order() {
                 let maps = lines(line, "a=rtpmap:");
                 let offered = lines(section(offer, index), "a=rtpmap:");
                 assert!(maps.iter().all(|map| offered.contains(map)), "{line}");
-                assert_eq!(lines(line, "a=").len(), 2 + maps.len(), "{line}");
+                // And the transport, which some parsers want in each m-line.
+                for name in ["a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:", "a=setup:"] {
+                    assert_eq!(lines(line, name)[..1], lines(&answer, name)[..1]);
+                }
+                assert_eq!(lines(line, "a=").len(), 6 + maps.len(), "{line}");
                 assert!(maps.len() <= 1, "{line}");
             }
         }
         // It is a description that can be read again.
         assert!(parse(&answer).is_ok());
+    }
+}
+
+#[test]
+fn h264_is_answered_in_the_profile_that_was_offered() {
+    for offer in [CHROMIUM, CHROMIUM_DATA] {
+        let plan = OfferPlan::new(offer, &[video(&[H264]), audio()]).unwrap();
+        let answer = plan.answer(&webrtcbin_answer(&plan), &[], true).unwrap();
+        let start = format!("a=fmtp:{} ", plan.media[0].payload_type);
+        let parameters = |sdp| -> std::collections::BTreeSet<String> {
+            let line = lines(sdp, &start)[0].strip_prefix(&start).unwrap();
+            line.split(';').map(str::to_owned).collect()
+        };
+        assert_eq!(parameters(&answer), parameters(offer));
     }
 }
 
