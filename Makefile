@@ -15,7 +15,7 @@ PLUGINS := $(OUT)/gstreamer-1.0
 PLUGIN := $(PLUGINS)/libgstsigmund.so
 TIER = printf '\n== %s\n' "$@"; cargo test --package
 
-.PHONY: help run build test install check unit lab serve schemes element browser bench pitfalls docs clean
+.PHONY: help run build test install check unit lab network serve schemes element browser bench pitfalls docs clean
 .PHONY: packages test-packages test-tools meson
 
 help: ## list these verbs
@@ -26,7 +26,7 @@ run: build ## show a test picture with sound (or CLIP=file.mp4, CAMERA=/dev/vide
 	@GST_PLUGIN_PATH="$(PLUGINS)$${GST_PLUGIN_PATH:+:$$GST_PLUGIN_PATH}" \
 	  CLIP='$(CLIP)' CAMERA='$(CAMERA)' TARGET='$(TARGET)' scripts/run.sh
 
-test: test-packages test-tools check unit lab serve schemes element meson browser ## install what the tests need and run them all, browsers included
+test: test-packages test-tools check unit lab network serve schemes element meson browser ## install what the tests need and run them all, browsers included
 	@printf '\nAll tiers passed.\n'
 
 build: packages ## build the plugin (PROFILE=release for the optimised one)
@@ -50,6 +50,9 @@ unit: packages ## tests of single modules: first what decides, without any netwo
 
 lab: test-packages test-tools ## tests of the test bench itself: networks, viewers, clips
 	@$(TIER) sigmund-tests --test lab
+
+network: test-packages test-tools ## paths through NATs and firewalls, STUN and TURN
+	@$(TIER) sigmund-tests --test network
 
 serve: test-packages ## the standalone server: its binary, its files, its signals, and coturn
 	@cargo clippy --quiet --package sigmund --features net,nats,serve --all-targets -- -D warnings

@@ -4,6 +4,8 @@
 //! | module | what it gives |
 //! |---|---|
 //! | [`network`] | [`Lab`]: hosts with addresses of their own, joined by a bridge |
+//! | [`internet`] | a public segment, and sites behind routers |
+//! | [`nat`] | what those routers do to the ones behind them |
 //! | [`process`] | programs on those hosts, gone when the test is |
 //! | [`publisher`] | a pipeline in a process of its own, asked and told over a pipe |
 //! | [`relay`] | `sigmund serve` |
@@ -24,7 +26,9 @@
 pub mod browser;
 pub mod description;
 pub mod http;
+pub mod internet;
 pub mod media;
+pub mod nat;
 pub mod network;
 pub mod page;
 pub mod process;
@@ -37,6 +41,8 @@ pub mod whep;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use internet::{Internet, Site};
+pub use nat::Nat;
 pub use network::{Host, Lab};
 pub use publisher::Publisher;
 pub use relay::Relay;

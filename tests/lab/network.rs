@@ -1,7 +1,7 @@
 //! Hosts with addresses of their own, made of network namespaces.
 
 use std::fs::File;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,8 +27,9 @@ pub struct Lab {
 /// One machine of a [`Lab`].
 #[derive(Clone, Debug)]
 pub struct Host {
-    namespace: String,
-    address: Ipv4Addr,
+    pub(crate) namespace: String,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) address6: Option<Ipv6Addr>,
 }
 
 impl Lab {
@@ -88,10 +89,11 @@ impl Lab {
         self.namespace(label, Ipv4Addr::LOCALHOST)
     }
 
-    fn namespace(&mut self, label: &str, address: Ipv4Addr) -> Host {
+    pub(crate) fn namespace(&mut self, label: &str, address: Ipv4Addr) -> Host {
         let host = Host {
             namespace: format!("{}-{label}", self.name),
             address,
+            address6: None,
         };
         ip(&["netns", "add", &host.namespace]);
         ip(&["-n", &host.namespace, "link", "set", "lo", "up"]);
@@ -99,7 +101,8 @@ impl Lab {
         host
     }
 
-    fn switch(&self) -> String {
+    /// The namespace that the bridge lives in.
+    pub(crate) fn switch(&self) -> String {
         format!("{}-switch", self.name)
     }
 }
@@ -117,6 +120,11 @@ impl Host {
     /// Its address on the lab's network; `127.0.0.1` for a hermit.
     pub fn address(&self) -> Ipv4Addr {
         self.address
+    }
+
+    /// Its IPv6 address, if it has one.
+    pub fn address6(&self) -> Option<Ipv6Addr> {
+        self.address6
     }
 
     /// A command that will run on this host, and die with this process.
@@ -187,7 +195,9 @@ pub fn is_ci() -> bool {
     env::var("CI").is_ok_and(|v| v == "true")
 }
 
-fn ip(arguments: &[&str]) {
+/// Runs iproute2.
+#[track_caller]
+pub(crate) fn ip(arguments: &[&str]) {
     let output = Command::new("ip").args(arguments).output();
     let output = output.unwrap_or_else(|e| panic!("iproute2 is needed: {e}"));
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -1,0 +1,4 @@
+//! Paths through NATs and firewalls, STUN and TURN.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+
+mod kinds;
