@@ -44,12 +44,29 @@ pub const MAX_CODEC: usize = 64;
 /// How many ICE servers, and URLs of each, are taken from a server.
 pub const MAX_ICE_SERVERS: usize = 16;
 
+/// The longest mark of a peer, in bytes.
+pub const MAX_MARK: usize = 64;
+
+/// How many sessions a publisher may list when it says hello.
+pub const MAX_STANDING: usize = 4096;
+
 /// The longest URL, user name or credential of an ICE server, in bytes.
 pub const MAX_ICE_TEXT: usize = 2048;
 
 /// Every `type` there is.
-const TYPES: [&str; 10] = [
-    "hello", "welcome", "error", "joined", "left", "note", "refuse", "end", "refused", "ended",
+const TYPES: [&str; 12] = [
+    "hello",
+    "welcome",
+    "error",
+    "ice-servers",
+    "joined",
+    "left",
+    "note",
+    "refuse",
+    "end",
+    "refused",
+    "ended",
+    "report",
 ];
 
 /// Every `type` of a [`Message`].
@@ -73,6 +90,13 @@ pub enum Envelope {
     Welcome(Welcome),
     /// Server to client, last: why the connection ends.
     Error(Failure),
+    /// Server to client: the STUN and TURN servers to use from now on, before
+    /// the credentials of those of before end.
+    #[serde(rename_all = "camelCase")]
+    IceServers {
+        /// All of them.
+        ice_servers: Vec<IceServer>,
+    },
     /// To a publisher: a peer is here.
     Joined {
         /// Its name from now on.
@@ -114,6 +138,14 @@ pub enum Envelope {
         #[serde(default)]
         reason: String,
     },
+    /// From a publisher, now and then: how a peer's session goes.
+    Report {
+        /// Whose.
+        peer: PeerId,
+        /// What was measured.
+        #[serde(flatten)]
+        report: Report,
+    },
     /// To a viewer: its session will not begin.
     Refused {
         /// Whose fault it is.
@@ -145,6 +177,10 @@ pub struct Hello {
     /// [`Welcome::resume`] of the connection that it has lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Secret>,
+    /// A publisher that comes back: the peers whose sessions it still has. A
+    /// server that does not know them keeps their places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<Standing>,
     /// A viewer: what it can decode. The publisher chooses from that before it
     /// offers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +188,33 @@ pub struct Hello {
     /// What program it is, for people to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+}
+
+/// A session that a publisher has, as it tells a server that may have lost it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Whose.
+    pub peer: PeerId,
+    /// [`Info::mark`], as it was when the peer joined.
+    pub mark: String,
+}
+
+/// How a session goes, as its publisher measures it; all numbers are counted
+/// from its beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Report {
+    /// Bytes that were sent.
+    pub bytes_sent: u64,
+    /// Bytes that have arrived.
+    pub bytes_received: u64,
+    /// RTP packets that were sent.
+    pub packets_sent: u64,
+    /// Those of them that the peer says it has not got.
+    pub packets_lost: u64,
+    /// How long a packet and its echo take, in seconds, at the last look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt: Option<f64>,
 }
 
 /// What a client does.
@@ -261,6 +324,7 @@ pub enum Kind {
 
 /// What a publisher learns of a peer that joins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Info {
     /// How the peer speaks to the server: `v1`, `whep`, …
     #[serde(default)]
@@ -278,6 +342,16 @@ pub struct Info {
     /// If not, they travel in it.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub trickle: bool,
+    /// By what a server knows the peer again, should it forget everything: to be
+    /// kept, and shown in [`Hello::sessions`]. Opaque, and no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+    /// May the peer open data channels?
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub data: bool,
+    /// The most that may be sent to the peer, in bit/s, all its media together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bitrate: Option<u64>,
 }
 
 impl Default for Info {
@@ -288,6 +362,9 @@ impl Default for Info {
             receives: None,
             offers: false,
             trickle: true,
+            mark: None,
+            data: true,
+            max_bitrate: None,
         }
     }
 }
@@ -405,8 +482,11 @@ impl Envelope {
             Self::Welcome(welcome) => welcome.check(),
             Self::Error(Failure { text, .. }) | Self::Refused { text, .. } => reason(text),
             Self::Ended { reason: text } => reason(text),
+            Self::IceServers { ice_servers } => check_ice_servers(ice_servers),
+            Self::Report { peer, .. } => check_peer(peer),
             Self::Joined { peer, info } => {
                 check_peer(peer)?;
+                limit("mark", info.mark.as_deref().unwrap_or_default(), MAX_MARK)?;
                 limit("protocol", &info.protocol, MAX_CODEC)?;
                 check_program(info.agent.as_deref(), info.receives.as_ref())
             }
@@ -431,6 +511,15 @@ impl Hello {
         if shown(&self.token) > MAX_TOKEN || shown(&self.resume) > MAX_RESUME {
             return Err(ReadError::Malformed("the token is too long".into()));
         }
+        if self.sessions.len() > MAX_STANDING {
+            return Err(ReadError::Malformed(format!(
+                "at most {MAX_STANDING} sessions are taken back"
+            )));
+        }
+        for standing in &self.sessions {
+            check_peer(&standing.peer)?;
+            limit("mark", &standing.mark, MAX_MARK)?;
+        }
         check_program(self.agent.as_deref(), self.receives.as_ref())
     }
 }
@@ -445,23 +534,27 @@ impl Welcome {
             MAX_ICE_TEXT,
         )?;
         self.sessions.iter().flatten().try_for_each(check_peer)?;
-        let many = |count| count > MAX_ICE_SERVERS;
-        if many(self.ice_servers.len()) || self.ice_servers.iter().any(|it| many(it.urls.len())) {
-            return Err(ReadError::Malformed("too many ICE servers".into()));
-        }
-        for server in &self.ice_servers {
-            let secret = server.credential.as_ref().map(Secret::reveal);
-            let texts = server
-                .urls
-                .iter()
-                .chain(&server.username)
-                .map(String::as_str);
-            for text in texts.chain(secret) {
-                limit("text of an ICE server", text, MAX_ICE_TEXT)?;
-            }
-        }
-        Ok(())
+        check_ice_servers(&self.ice_servers)
     }
+}
+
+fn check_ice_servers(servers: &[IceServer]) -> Result<(), ReadError> {
+    let many = |count| count > MAX_ICE_SERVERS;
+    if many(servers.len()) || servers.iter().any(|it| many(it.urls.len())) {
+        return Err(ReadError::Malformed("too many ICE servers".into()));
+    }
+    for server in servers {
+        let secret = server.credential.as_ref().map(Secret::reveal);
+        let texts = server
+            .urls
+            .iter()
+            .chain(&server.username)
+            .map(String::as_str);
+        for text in texts.chain(secret) {
+            limit("text of an ICE server", text, MAX_ICE_TEXT)?;
+        }
+    }
+    Ok(())
 }
 
 fn check_peer(peer: &PeerId) -> Result<(), ReadError> {

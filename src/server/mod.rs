@@ -10,6 +10,7 @@
 //! | [`gstwebrtc`] | WebSockets of gst-plugins-rs' clients |
 //! | [`assets`], [`page`] | the web page |
 //! | [`problem`] | errors as HTTP says them |
+//! | [`mark`] | by what a client is known again |
 //! | [`rules`] | what a server goes by, which can change while it runs |
 //! | [`tls`] | certificates |
 //! | [`events`] | what happens, for those who count |
@@ -24,6 +25,7 @@ mod assets;
 mod events;
 mod gstwebrtc;
 mod hub;
+mod mark;
 #[cfg(feature = "serve")]
 mod metrics;
 mod page;

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use http_body_util::BodyExt;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 #[cfg(feature = "serve")]
 use super::accept::Client;
@@ -35,6 +35,8 @@ pub(super) struct App {
     pub(super) observer: Observer,
     /// Clients that may come back.
     pub(super) slots: Slots,
+    /// When the server began.
+    pub(super) began: Instant,
     /// May streams come from elsewhere?
     pub(super) remote_publishers: bool,
     /// What `/metrics` shows.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::events::Observer;
 use super::hub::Hub;
@@ -49,6 +50,7 @@ impl Running {
             rules: plan.rules.clone(),
             observer: plan.observer.clone(),
             slots: socket::Slots::default(),
+            began: Instant::now(),
             remote_publishers: plan.remote_publishers,
             #[cfg(feature = "serve")]
             metrics: plan.metrics,

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::accept::Client;
 use super::hub::{JoinError, Reply, SayError, Waiting};
+use super::mark::Mark;
 use super::problem::Problem;
 use super::routes::{self, App, method_not_allowed, read_body, text};
 use super::rules::unix_time;
@@ -85,18 +86,31 @@ pub(super) async fn session(
     match parts.method {
         Method::PATCH => trickle(&app, &stream, &id, &parts, body).await,
         Method::DELETE => {
-            app.hub.resource(&stream, &id).ok_or_else(no_session)?;
-            if app.hub.delete(&id) {
+            let known = app.hub.resource(&stream, &id).is_some();
+            if (known && app.hub.delete(&id)) || end_again(&app, &stream, &id).await {
                 Ok(StatusCode::OK.into_response())
             } else {
                 Err(no_session())
             }
         }
         Method::GET | Method::HEAD => {
-            app.hub.resource(&stream, &id).ok_or_else(no_session)?;
-            Ok(StatusCode::NO_CONTENT.into_response())
+            let known = app.hub.resource(&stream, &id).is_some();
+            if known || app.slots.knows(Mark::of_resource(&id)) {
+                Ok(StatusCode::NO_CONTENT.into_response())
+            } else {
+                Err(no_session())
+            }
         }
         _ => Ok(method_not_allowed("PATCH, DELETE, GET, HEAD, OPTIONS")),
+    }
+}
+
+/// Ends a session that began before the server did, and that its publisher has
+/// brought back. `false` if there is none.
+async fn end_again(app: &App, stream: &str, id: &str) -> bool {
+    match app.slots.claim(Mark::of_resource(id)).await {
+        Some(kept) => kept.end(stream),
+        None => false,
     }
 }
 

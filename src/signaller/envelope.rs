@@ -157,6 +157,9 @@ impl From<PeerInfo> for Info {
             receives: info.receives,
             offers: channel.offerer == Offerer::Them,
             trickle: channel.trickle_out,
+            mark: info.mark,
+            data: !info.no_data,
+            max_bitrate: info.max_bitrate,
         }
     }
 }
@@ -177,6 +180,9 @@ impl From<Info> for PeerInfo {
             agent: info.agent.as_deref().map(crate::message::v1::agent),
             receives: info.receives,
             channel: Some(channel),
+            mark: info.mark,
+            no_data: !info.data,
+            max_bitrate: info.max_bitrate,
             ..Self::default()
         }
     }

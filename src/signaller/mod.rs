@@ -200,6 +200,12 @@ pub struct PeerInfo {
     /// How long its side may take until it is connected, where that is more than
     /// usual because people carry its notes by hand.
     pub patience: Option<std::time::Duration>,
+    /// By what a server knows it again ([`Info::mark`](crate::message::v1::Info::mark)).
+    pub mark: Option<String>,
+    /// Must its data channels be refused?
+    pub no_data: bool,
+    /// The most that may be sent to it, in bit/s, all its media together.
+    pub max_bitrate: Option<u64>,
 }
 
 /// What we tell signalling.
@@ -226,6 +232,15 @@ pub enum Outgoing {
         /// Why, for people to read.
         reason: String,
     },
+}
+
+impl Outgoing {
+    /// Whom it is about.
+    pub fn peer(&self) -> &PeerId {
+        match self {
+            Self::Message { peer, .. } | Self::Refuse { peer, .. } | Self::End { peer, .. } => peer,
+        }
+    }
 }
 
 /// Why a peer is turned away. The text is meant for the peer's user.

@@ -3,10 +3,11 @@
 //!
 //! A connection that is lost is resumed: peers and notes that were on their way
 //! are kept on both sides. A server that has forgotten us (it was restarted, or
-//! we were away too long) gets our stream anew. Media that flows goes on: a
-//! viewer joins anew only when its owner has ended the session of before.
+//! we were away too long) gets our stream anew, with the sessions that we still
+//! have. Media that flows goes on: a viewer joins anew only when its owner has
+//! ended the session of before.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +26,9 @@ use super::{
 };
 use crate::access::Token;
 use crate::address::{SignallingUri, check_stream_name};
-use crate::message::v1::{self, Code, Envelope, Failure, Hello, PUBLISHER, Secret, Welcome};
+use crate::message::v1::{
+    self, Code, Envelope, Failure, Hello, PUBLISHER, Secret, Standing, Welcome,
+};
 use crate::message::{Message, PeerId, VERSION};
 use crate::sdp::Receives;
 
@@ -46,6 +49,10 @@ const LET_GO: Duration = Duration::from_secs(1);
 
 /// How many peers a server may have us keep in mind.
 const PEERS: usize = 65_536;
+
+/// How much of a hello sessions may take, in bytes: a server takes no more than
+/// [`MAX_TO_SERVER`](v1::MAX_TO_SERVER) in all.
+const STANDING: usize = v1::MAX_TO_SERVER / 2;
 
 /// Makes a signaller for `uri`.
 pub(super) fn open(
@@ -114,10 +121,34 @@ struct V1 {
 /// What outlives connections. Never held across a wait.
 #[derive(Default)]
 struct State {
-    /// Who has joined and not left.
-    peers: HashSet<PeerId>,
+    /// Who has joined and not left, and by what mark a server knows it again.
+    peers: HashMap<PeerId, Option<String>>,
     /// What has not been sent yet.
     unsent: VecDeque<Outgoing>,
+}
+
+impl State {
+    /// The sessions that a server could take back, as many as fit.
+    fn standing(&self) -> Vec<Standing> {
+        let marked = self.peers.iter().filter_map(|(peer, mark)| {
+            let (peer, mark) = (peer.clone(), mark.clone()?);
+            Some(Standing { peer, mark })
+        });
+        let mut length = 0;
+        let fits = |it: &Standing| {
+            // What JSON puts around them.
+            length += it.peer.as_str().len() + it.mark.len() + 24;
+            length <= STANDING
+        };
+        marked.take_while(fits).take(v1::MAX_STANDING).collect()
+    }
+
+    /// Goes on with the sessions that a server could take back.
+    fn keep_standing(&mut self) {
+        self.peers.retain(|_, mark| mark.is_some());
+        let peers = &self.peers;
+        self.unsent.retain(|note| peers.contains_key(note.peer()));
+    }
 }
 
 /// How a connection ended.
@@ -246,6 +277,7 @@ impl V1 {
                 stream: self.stream.clone(),
                 token: self.token.as_ref().map(|it| Secret::new(it.reveal())),
                 resume: self.resume.clone(),
+                sessions: self.state().standing(),
                 receives: self.receives.clone(),
                 agent: Some(AGENT.to_owned()),
             });
@@ -279,25 +311,27 @@ impl V1 {
         match (self.role, &welcome.sessions) {
             (v1::Role::Publish, Some(here)) => {
                 let here: HashSet<_> = here.iter().cloned().collect();
-                let gone: Vec<_> = state.peers.difference(&here).cloned().collect();
-                let strange: Vec<_> = here.difference(&state.peers).cloned().collect();
+                let known: HashSet<_> = state.peers.keys().cloned().collect();
+                let gone: Vec<_> = known.difference(&here).cloned().collect();
+                let strange: Vec<_> = here.difference(&known).cloned().collect();
                 // Their coming, or their end, was lost on the way.
                 state.unsent.extend(strange.into_iter().map(|peer| {
                     let reason = "its session was lost with a connection".to_owned();
                     Outgoing::End { peer, reason }
                 }));
-                state.peers.retain(|peer| here.contains(peer));
+                state.peers.retain(|peer, _| here.contains(peer));
                 gone.into_iter().map(left).collect()
             }
             (v1::Role::Publish, None) => {
-                // The server knows nobody any more. Those who watch go on.
-                *state = State::default();
+                // The server has forgotten all, and takes back what it was told of.
+                // Those who watch go on anyhow.
+                state.keep_standing();
                 Vec::new()
             }
             (v1::Role::View, _) if known && !state.peers.is_empty() => Vec::new(),
             (v1::Role::View, _) => {
                 *state = State::default();
-                state.peers.insert(PeerId::new(PUBLISHER));
+                state.peers.insert(PeerId::new(PUBLISHER), None);
                 vec![publisher_joined("v1", self.capabilities())]
             }
         }
@@ -419,15 +453,15 @@ impl Carrier {
         let known = {
             let peers = &mut lock(&self.state).peers;
             match &note {
-                Incoming::Joined { peer, .. } => {
+                Incoming::Joined { peer, info } => {
                     if peers.len() >= PEERS {
                         let text = format!("the server announces more than {PEERS} peers");
                         return Err(SignallerError::Permanent(text));
                     }
-                    peers.insert(peer.clone())
+                    peers.insert(peer.clone(), info.mark.clone()).is_none()
                 }
-                Incoming::Message { peer, .. } => peers.contains(peer),
-                Incoming::Left { peer, .. } => peers.remove(peer),
+                Incoming::Message { peer, .. } => peers.contains_key(peer),
+                Incoming::Left { peer, .. } => peers.remove(peer).is_some(),
             }
         };
         if known {

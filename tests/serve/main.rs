@@ -10,6 +10,7 @@
 mod access;
 mod commands;
 mod operation;
+mod resume;
 mod turn;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -238,23 +239,32 @@ fn send(to: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> 
     }
 }
 
-/// A publisher without media: answers whoever offers.
-struct Publisher {
+/// A client without media, publisher or viewer.
+struct Client {
     runtime: tokio::runtime::Runtime,
     supervisor: Supervisor,
 }
 
-impl Publisher {
-    fn new(server: &Server, stream: &str, token: Option<&str>) -> Self {
+impl Client {
+    fn publisher(server: &Server, stream: &str, token: Option<&str>) -> Self {
+        let uri = format!("ws://{}/{stream}", server.address());
+        Self::new(&uri, Role::Publish, token)
+    }
+
+    fn viewer(server: &Server, stream: &str, token: Option<&str>) -> Self {
+        let uri = format!("ws://{}/{stream}", server.address());
+        Self::new(&uri, Role::Subscribe, token)
+    }
+
+    fn new(uri: &str, role: Role, token: Option<&str>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let mut options = Options::new(Role::Publish, stream);
+        let mut options = Options::new(role, "x");
         options.token = token.map(Token::new);
-        let uri = format!("ws://{}/{stream}", server.address());
-        let signaller = Registry::builtin().open(&uri, &options).unwrap();
+        let signaller = Registry::builtin().open(uri, &options).unwrap();
         let supervisor = runtime.block_on(async { Supervisor::spawn(signaller) });
         Self {
             runtime,
@@ -262,20 +272,66 @@ impl Publisher {
         }
     }
 
-    /// One that is connected.
-    fn up(server: &Server, stream: &str, token: Option<&str>) -> Self {
-        let mut new = Self::new(server, stream, token);
-        let event = new.event();
-        assert!(matches!(event, Event::Up { .. }), "{event:?}");
-        new
-    }
-
+    #[track_caller]
     fn event(&mut self) -> Event {
         let events = &mut self.supervisor.events;
         let next = self
             .runtime
             .block_on(async { tokio::time::timeout(LONG, events.recv()).await });
         next.expect("nothing happened").expect("it runs")
+    }
+
+    /// It is connected, at the first attempt.
+    #[track_caller]
+    fn up(&mut self) {
+        let event = self.event();
+        assert!(matches!(event, Event::Up { .. }), "{event:?}");
+    }
+
+    /// What is heard next, after any number of lost connections.
+    #[track_caller]
+    fn heard(&mut self) -> Incoming {
+        loop {
+            match self.event() {
+                Event::Incoming(incoming) => return incoming,
+                Event::Up { .. } | Event::Down { .. } => {}
+                Event::Failed(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Who joins next.
+    #[track_caller]
+    fn joined(&mut self) -> PeerId {
+        match self.heard() {
+            Incoming::Joined { peer, .. } => peer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn say(&self, peer: &PeerId, message: Message) {
+        let peer = peer.clone();
+        assert!(self.supervisor.send(Outgoing::Message { peer, message }));
+    }
+}
+
+/// A publisher that answers whoever offers.
+struct Publisher(Client);
+
+impl Publisher {
+    fn new(server: &Server, stream: &str, token: Option<&str>) -> Self {
+        Self(Client::publisher(server, stream, token))
+    }
+
+    /// One that is connected.
+    fn up(server: &Server, stream: &str, token: Option<&str>) -> Self {
+        let mut new = Self::new(server, stream, token);
+        new.0.up();
+        new
+    }
+
+    fn event(&mut self) -> Event {
+        self.0.event()
     }
 
     /// Answers the next viewer.
@@ -287,12 +343,7 @@ impl Publisher {
             }) = self.event()
             {
                 let sdp = ANSWER.to_owned();
-                let message = Message::Answer { sdp };
-                let note = Outgoing::Message {
-                    peer: peer.clone(),
-                    message,
-                };
-                assert!(self.supervisor.send(note));
+                self.0.say(&peer, Message::Answer { sdp });
                 return peer;
             }
         }

@@ -16,7 +16,7 @@ mod seat;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,9 @@ const QUEUE: usize = 256;
 /// How many WHEP viewers of a stream may wait for their answer; each holds an
 /// offer.
 const WAITING: usize = 256;
+
+/// Of a client whose address is not known; its limits are those of all such.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// What became of a session whose stream is gone.
 const STREAM_ENDED: &str = "the stream has ended";
@@ -221,10 +224,7 @@ impl Hub {
     /// that are not its own, or no longer there, is dropped.
     pub(crate) fn handle(&self, stream: &str, note: Outgoing) {
         let mut state = self.state();
-        let (Outgoing::Message { peer, .. }
-        | Outgoing::Refuse { peer, .. }
-        | Outgoing::End { peer, .. }) = &note;
-        let Some(session) = state.sessions.get_mut(peer) else {
+        let Some(session) = state.sessions.get_mut(note.peer()) else {
             return;
         };
         if session.stream != stream {
@@ -308,7 +308,7 @@ impl Hub {
         offer: Option<String>,
         far: Far,
     ) -> Result<(), JoinError> {
-        let client = info.address.map_or(IpAddr::from([0; 4]), client_of);
+        let client = info.address.map_or(UNKNOWN, client_of);
         let limits = self.rules.get().limits;
         let mut state = self.state();
         let state = &mut *state;
@@ -344,6 +344,32 @@ impl Hub {
             client,
             live: false,
             protocol,
+            began: Instant::now(),
+            farewell: Some(farewell),
+            far,
+        };
+        state.sessions.insert(peer.clone(), session);
+        Ok(())
+    }
+
+    /// Adds a session that its publisher has already.
+    fn add_again(&self, stream: &str, peer: &PeerId, far: Far) -> Result<(), JoinError> {
+        let limits = self.rules.get().limits;
+        let mut state = self.state();
+        let open = state.streams.get(stream).ok_or(JoinError::Unknown)?;
+        let incoming = open.incoming.clone();
+        let of_it = |session: &&Session| session.stream == stream;
+        let all = state.sessions.values().filter(of_it).count();
+        if state.sessions.contains_key(peer) || all >= limits.viewers_per_stream {
+            return Err(JoinError::Full);
+        }
+        let farewell = incoming.try_reserve_owned().map_err(|it| refused(&it))?;
+        let (protocol, _) = peer.as_str().split_once('-').unwrap_or_default();
+        let session = Session {
+            stream: stream.to_owned(),
+            client: UNKNOWN,
+            live: true,
+            protocol: protocol.to_owned(),
             began: Instant::now(),
             farewell: Some(farewell),
             far,

@@ -76,7 +76,8 @@ pub(crate) struct Seat {
 
 /// What a viewer says goes through this. Dropped, it leaves.
 pub(crate) struct Voice {
-    hub: Arc<Hub>,
+    /// `None` once it has nothing to leave.
+    hub: Option<Arc<Hub>>,
     /// What its publisher calls it.
     pub(crate) peer: PeerId,
 }
@@ -89,40 +90,72 @@ impl Hub {
         info: PeerInfo,
     ) -> Result<Seat, JoinError> {
         let peer = peer_name(&info.protocol)?;
+        let (far, seat) = self.seat(stream, &peer);
+        if let Err(error) = self.join(stream, &peer, info, None, super::Far::Seat(far)) {
+            seat.voice.forget();
+            return Err(error);
+        }
+        Ok(seat)
+    }
+
+    /// A viewer that the publisher of `stream` has not forgotten, although we
+    /// have, gets its place back. `None` if there is no room, or if there is such
+    /// a peer.
+    pub(crate) fn sit_again(self: &Arc<Self>, stream: &str, peer: &PeerId) -> Option<Seat> {
+        let (far, seat) = self.seat(stream, peer);
+        if self.add_again(stream, peer, super::Far::Seat(far)).is_err() {
+            seat.voice.forget();
+            return None;
+        }
+        Some(seat)
+    }
+
+    /// Both sides of a place that is not in the hub yet.
+    fn seat(self: &Arc<Self>, stream: &str, peer: &PeerId) -> (Far, Seat) {
         let (notes_in, notes) = mpsc::channel(QUEUE);
         let (cut_off, slow) = oneshot::channel();
         let far = Far {
             notes: notes_in,
             cut_off: Some(cut_off),
         };
-        self.join(stream, &peer, info, None, super::Far::Seat(far))?;
         let voice = Voice {
-            hub: self.clone(),
-            peer,
+            hub: Some(self.clone()),
+            peer: peer.clone(),
         };
-        Ok(Seat {
+        let seat = Seat {
             voice,
             stream: stream.to_owned(),
             notes,
             slow,
-        })
+        };
+        (far, seat)
     }
 }
 
 impl Voice {
     /// Passes on what the viewer says.
     pub(crate) fn say(&self, message: Message) -> Result<(), SayError> {
-        self.hub.say(&self.peer, vec![message])
+        match &self.hub {
+            Some(hub) => hub.say(&self.peer, vec![message]),
+            None => Err(SayError::Unknown),
+        }
     }
 
     /// Stands up, saying why.
     pub(crate) fn leave(&self, reason: &str) {
-        self.hub.leave(&self.peer, reason);
+        if let Some(hub) = &self.hub {
+            hub.leave(&self.peer, reason);
+        }
+    }
+
+    /// It never sat down: there may be another of its name.
+    fn forget(mut self) {
+        self.hub = None;
     }
 }
 
 impl Drop for Voice {
     fn drop(&mut self) {
-        self.hub.leave(&self.peer, "its connection was lost");
+        self.leave("its connection was lost");
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{Hub, JoinError, Note, SayError, peer_name, random_name};
 use crate::message::{Message, PeerId};
+use crate::server::mark::Mark;
 use crate::signaller::{PeerInfo, Refusal};
 
 /// How many candidates a session may send in its life.
@@ -99,6 +100,11 @@ impl Hub {
         let (id, etag) = (random_name::<16>()?, random_name::<8>()?);
         let peer = peer_name(&info.protocol)?;
         let links = self.links(stream).ok_or(JoinError::Unknown)?;
+        let mark = Mark::of_resource(&id).text();
+        let info = PeerInfo {
+            mark: Some(mark),
+            ..info
+        };
         let (answer, reply) = oneshot::channel();
         let far = Far {
             id: id.clone(),

@@ -1,17 +1,30 @@
 //! Who is let in, as what.
 
 use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::failure;
-use super::resume::{Client, Kept};
+use super::resume::{Client, Kept, secret};
 use crate::access::{Action, Grant};
 use crate::address::encode_part;
-use crate::message::v1::{self, Code, Failure, Hello, Role, Secret, Welcome};
+use crate::message::v1::{self, Code, Failure, Hello, Role, Secret, Standing, Welcome};
 use crate::message::{PeerId, VERSION};
-use crate::server::hub::{JoinError, PublishError, Publisher};
+use crate::server::hub::{JoinError, Publication, PublishError, Publisher};
+use crate::server::mark::Mark;
 use crate::server::routes::App;
 use crate::server::rules::unix_time;
-use crate::signaller::{PeerInfo, envelope};
+use crate::signaller::{Incoming, PeerInfo, envelope};
+
+/// How long a viewer that comes back waits for its publisher to do the same.
+/// Clients give us ten seconds.
+const RETURN: Duration = Duration::from_secs(5);
+
+/// A session that a publisher brings back has so many times the usual for its
+/// viewer to follow: it may have been without a server for long.
+const FOLLOW: u32 = 2;
 
 /// Who opens a connection, as its request says.
 pub(in crate::server) struct Caller {
@@ -26,6 +39,7 @@ pub(super) async fn admit(
     app: &App,
     hello: Hello,
     caller: Caller,
+    stop: &watch::Receiver<()>,
 ) -> Result<(Kept, Welcome), Failure> {
     authorise(app, &hello)?;
     if hello.role == Role::Publish && !app.remote_publishers {
@@ -42,11 +56,16 @@ pub(super) async fn admit(
         welcome.sessions = sessions;
         return Ok((kept, welcome));
     }
+    let resume = secret().ok_or_else(no_random)?;
     let client = match hello.role {
-        Role::View => view(app, hello, &caller)?,
-        Role::Publish => publish(app, &hello.stream, &caller)?,
+        Role::View => view(app, hello, &caller, &resume)?,
+        Role::Publish => {
+            let (publication, incoming) = publish(app, &hello.stream, &caller)?;
+            take_back(app, &publication, &hello.sessions, stop);
+            Client::Publisher(publication, incoming)
+        }
     };
-    let kept = app.slots.keep(client).ok_or_else(no_random)?;
+    let kept = app.slots.keep(client, resume).ok_or_else(no_random)?;
     let welcome = welcome(app, &kept, &caller);
     Ok((kept, welcome))
 }
@@ -67,7 +86,10 @@ async fn resumed(app: &App, hello: &Hello) -> Result<Option<Kept>, Failure> {
     let Some(resume) = &hello.resume else {
         return Ok(None);
     };
-    let kept = app.slots.reclaim(resume).await;
+    let kept = match hello.role {
+        Role::Publish => app.slots.reclaim(resume).await,
+        Role::View => reclaimed(app, &hello.stream, resume).await,
+    };
     let kept = kept.filter(|kept| kept.is(hello.role, &hello.stream));
     if kept.is_none() && hello.role == Role::View {
         let text =
@@ -77,7 +99,44 @@ async fn resumed(app: &App, hello: &Hello) -> Result<Option<Kept>, Failure> {
     Ok(kept)
 }
 
-fn view(app: &App, hello: Hello, caller: &Caller) -> Result<Client, Failure> {
+/// What a viewer had. A server that has begun anew knows that only when the
+/// publisher is back too.
+async fn reclaimed(app: &App, stream: &str, resume: &Secret) -> Option<Kept> {
+    let mut deadline = Instant::now() + RETURN;
+    if app.hub.links(stream).is_some() {
+        let grace = app.rules().limits.resume_timeout * FOLLOW;
+        deadline = deadline.min(app.began + grace);
+    }
+    let mut additions = app.slots.additions();
+    loop {
+        if let Some(kept) = app.slots.reclaim(resume).await {
+            return Some(kept);
+        }
+        timeout_at(deadline, additions.changed()).await.ok()?.ok()?;
+    }
+}
+
+/// Keeps the places of those whose sessions a publisher still has.
+fn take_back(
+    app: &App,
+    publication: &Publication,
+    sessions: &[Standing],
+    stop: &watch::Receiver<()>,
+) {
+    let grace = app.rules().limits.resume_timeout * FOLLOW;
+    for Standing { peer, mark } in sessions {
+        let Some(mark) = Mark::parse(mark) else {
+            continue;
+        };
+        let seat = app.hub.sit_again(publication.name(), peer);
+        let kept = seat.and_then(|seat| app.slots.keep_marked(Client::Viewer(seat), mark));
+        if let Some(kept) = kept {
+            tokio::spawn(kept.park(grace, stop.clone()));
+        }
+    }
+}
+
+fn view(app: &App, hello: Hello, caller: &Caller, resume: &Secret) -> Result<Client, Failure> {
     let agent = hello.agent.as_deref().or(caller.agent.as_deref());
     let info = PeerInfo {
         protocol: "v1".to_owned(),
@@ -85,6 +144,7 @@ fn view(app: &App, hello: Hello, caller: &Caller) -> Result<Client, Failure> {
         agent: agent.map(v1::agent),
         receives: hello.receives,
         channel: Some(envelope::CHANNEL),
+        mark: Some(Mark::of_connection(resume.reveal()).text()),
         ..PeerInfo::default()
     };
     let seat = app.hub.sit_down(&hello.stream, info);
@@ -114,10 +174,14 @@ fn view(app: &App, hello: Hello, caller: &Caller) -> Result<Client, Failure> {
     })
 }
 
-fn publish(app: &App, stream: &str, caller: &Caller) -> Result<Client, Failure> {
+fn publish(
+    app: &App,
+    stream: &str,
+    caller: &Caller,
+) -> Result<(Publication, mpsc::Receiver<Incoming>), Failure> {
     let publisher = Publisher::Remote(caller.address);
     let published = app.hub.publish(stream, &[], publisher);
-    let (publication, incoming) = published.map_err(|error| match error {
+    published.map_err(|error| match error {
         PublishError::Taken => failure(
             Code::Taken,
             "another publisher has that stream; choose another name, or wait until it ends",
@@ -128,8 +192,7 @@ fn publish(app: &App, stream: &str, caller: &Caller) -> Result<Client, Failure> 
             "there are as many streams as there may be",
             true,
         ),
-    })?;
-    Ok(Client::Publisher(publication, incoming))
+    })
 }
 
 fn welcome(app: &App, kept: &Kept, caller: &Caller) -> Welcome {

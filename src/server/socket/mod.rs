@@ -167,7 +167,13 @@ async fn serve(mut wire: Wire, app: &App, caller: Caller, mut stop: watch::Recei
         _ = stop.changed() => return wire.close(Some(stopping())).await,
     };
     let admitted = match first {
-        Ok(Ok(hello)) => admission::admit(app, hello, caller).await,
+        Ok(Ok(hello)) => {
+            let waiting = stop.clone();
+            tokio::select! {
+                admitted = admission::admit(app, hello, caller, &waiting) => admitted,
+                _ = stop.changed() => Err(stopping()),
+            }
+        }
         Ok(Err(Some(failure))) => Err(failure),
         Ok(Err(None)) => return,
         Err(_) => Err(malformed("no hello came")),

@@ -7,39 +7,49 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::message::v1::{Role, Secret};
 use crate::server::hub::{Publication, Seat};
+use crate::server::mark::Mark;
 use crate::signaller::Incoming;
 
 /// How long the connection before may take to let go.
 const LET_GO: Duration = Duration::from_secs(2);
 
-/// Secrets are looked up by their digest: how long that takes tells nothing.
-type Digest = [u8; 32];
-
 /// Where a client that has come back wants what it had.
 pub(super) type Request = oneshot::Sender<Kept>;
 
-/// All clients of a server that can come back.
-#[derive(Clone, Default)]
-pub(in crate::server) struct Slots(Arc<Mutex<HashMap<Digest, mpsc::Sender<Request>>>>);
+/// All clients of a server that can come back, by what they are known.
+#[derive(Clone)]
+pub(in crate::server) struct Slots {
+    map: Arc<Mutex<HashMap<Mark, mpsc::Sender<Request>>>>,
+    /// Notes when one more can come back.
+    added: watch::Sender<()>,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self {
+            map: Arc::default(),
+            added: watch::Sender::new(()),
+        }
+    }
+}
 
 /// A client, apart from its connection. Dropped, it leaves.
-pub(super) struct Kept {
+pub(in crate::server) struct Kept {
     pub(super) client: Client,
     /// Fires when the client has come back by another connection.
     pub(super) requests: mpsc::Receiver<Request>,
-    /// What it is to show then.
+    /// What it is to show then; empty before it has, where only its mark is known.
     pub(super) resume: Secret,
-    _slot: Slot,
+    slot: Slot,
 }
 
 /// What a client is to the hub.
-pub(super) enum Client {
+pub(in crate::server) enum Client {
     Viewer(Seat),
     Publisher(Publication, mpsc::Receiver<Incoming>),
 }
@@ -47,30 +57,39 @@ pub(super) enum Client {
 /// A place among the slots; dropping it frees it.
 struct Slot {
     slots: Slots,
-    digest: Digest,
+    mark: Mark,
 }
 
 impl Slots {
-    fn map(&self) -> MutexGuard<'_, HashMap<Digest, mpsc::Sender<Request>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn map(&self) -> MutexGuard<'_, HashMap<Mark, mpsc::Sender<Request>>> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a client come back from now on. `None` if the system gives no
-    /// random numbers.
-    pub(super) fn keep(&self, client: Client) -> Option<Kept> {
-        let mut bytes = [0; 24];
-        getrandom::fill(&mut bytes).ok()?;
-        let resume = Secret::new(URL_SAFE_NO_PAD.encode(bytes));
-        let digest = digest(&resume);
+    /// Lets a client come back from now on, by this secret.
+    pub(super) fn keep(&self, client: Client, resume: Secret) -> Option<Kept> {
+        let mark = Mark::of_connection(resume.reveal());
+        let kept = self.keep_marked(client, mark)?;
+        Some(Kept { resume, ..kept })
+    }
+
+    /// The same for one whose secret is not known. `None` if its mark is taken.
+    pub(in crate::server) fn keep_marked(&self, client: Client, mark: Mark) -> Option<Kept> {
         let (requests_in, requests) = mpsc::channel(1);
-        self.map().insert(digest, requests_in);
+        {
+            let mut map = self.map();
+            if map.contains_key(&mark) {
+                return None;
+            }
+            map.insert(mark, requests_in);
+        }
+        self.added.send_replace(());
         Some(Kept {
             client,
             requests,
-            resume,
-            _slot: Slot {
+            resume: Secret::new(String::new()),
+            slot: Slot {
                 slots: self.clone(),
-                digest,
+                mark,
             },
         })
     }
@@ -78,16 +97,41 @@ impl Slots {
     /// Takes back what a client had, from its former connection if that has not
     /// noticed its loss yet.
     pub(super) async fn reclaim(&self, resume: &Secret) -> Option<Kept> {
-        let holder = self.map().get(&digest(resume)).cloned()?;
+        let kept = self.claim(Mark::of_connection(resume.reveal())).await?;
+        let resume = resume.clone();
+        Some(Kept { resume, ..kept })
+    }
+
+    /// The same by the mark alone, which the caller must have from whoever may
+    /// know it.
+    pub(in crate::server) async fn claim(&self, mark: Mark) -> Option<Kept> {
+        let holder = self.map().get(&mark).cloned()?;
         let (request, kept) = oneshot::channel();
         holder.try_send(request).ok()?;
         timeout(LET_GO, kept).await.ok()?.ok()
     }
+
+    /// Can the client of this mark come back?
+    pub(in crate::server) fn knows(&self, mark: Mark) -> bool {
+        self.map().contains_key(&mark)
+    }
+
+    /// Changes when one more can come back.
+    pub(super) fn additions(&self) -> watch::Receiver<()> {
+        self.added.subscribe()
+    }
+}
+
+/// A secret for a client. `None` if the system gives no random numbers.
+pub(super) fn secret() -> Option<Secret> {
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.slots.map().remove(&self.digest);
+        self.slots.map().remove(&self.mark);
     }
 }
 
@@ -100,15 +144,26 @@ impl Kept {
         }
     }
 
-    /// Waits for the client to come back, and lets it leave if it does not.
+    /// It says goodbye to `stream`. `false` if it watches another.
+    pub(in crate::server) fn end(self, stream: &str) -> bool {
+        let is_it = self.is(Role::View, stream);
+        if let (true, Client::Viewer(seat)) = (is_it, &self.client) {
+            seat.voice.leave("it said goodbye");
+        }
+        is_it
+    }
+
+    /// Waits for the client to come back, and lets it leave if it does not. One
+    /// that has no connection to lose has all the time of its session.
     pub(super) async fn park(mut self, grace: Duration, mut stop: watch::Receiver<()>) {
         let until = Instant::now() + grace;
+        let calls = self.slot.mark.is_of_resource();
         loop {
             self.client.set_away(true);
             let request = tokio::select! {
                 _ = stop.changed() => return,
-                () = sleep_until(until) => return,
-                () = self.client.over() => return,
+                () = sleep_until(until), if !calls => return,
+                () = self.client.over(calls) => return,
                 request = self.requests.recv() => request,
             };
             let Some(request) = request else { return };
@@ -128,9 +183,11 @@ impl Client {
         }
     }
 
-    /// Waits until there is nothing to come back to.
-    pub(super) async fn over(&mut self) {
+    /// Waits until there is nothing to come back to. `calls`: it is not there to
+    /// hear the last note.
+    async fn over(&mut self, calls: bool) {
         match self {
+            Self::Viewer(seat) if calls => while seat.notes.recv().await.is_some() {},
             Self::Viewer(seat) => {
                 if (&mut seat.slow).await.is_err() {
                     // It ended in good order; its last note can still be fetched.
@@ -140,8 +197,4 @@ impl Client {
             Self::Publisher(publication, _) => publication.displaced().await,
         }
     }
-}
-
-fn digest(secret: &Secret) -> Digest {
-    Sha256::digest(secret.reveal()).into()
 }

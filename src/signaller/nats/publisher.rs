@@ -122,6 +122,7 @@ async fn ask_rival(
         stream: subjects.stream.clone(),
         token: None,
         resume: None,
+        sessions: Vec::new(),
         receives: None,
         agent: None,
     });

@@ -70,6 +70,7 @@ impl Viewer {
                 stream: subjects.stream.clone(),
                 token: None,
                 resume: None,
+                sessions: Vec::new(),
                 receives: self.receives.clone(),
                 agent: Some(concat!("sigmund/", env!("CARGO_PKG_VERSION")).to_owned()),
             });

@@ -242,9 +242,13 @@ async fn a_publisher_from_elsewhere_has_viewers_of_both_kinds() {
     assert_eq!((reply.status, reply.body.as_str()), (201, "v=0 answer"));
 
     let mut viewer = relay.viewer().await;
-    let (other, info) = publisher.joined().await;
+    let (other, mut info) = publisher.joined().await;
+    assert!(info["mark"].take().is_string(), "{info}");
     let program = concat!("sigmund/", env!("CARGO_PKG_VERSION"));
-    assert_eq!(info, json!({"protocol": "v1", "agent": program}));
+    assert_eq!(
+        info,
+        json!({"protocol": "v1", "agent": program, "mark": null})
+    );
     publisher.send(note(&other, offer())).await;
     assert_eq!(viewer.hear().await, note("publisher", offer()));
     viewer.send(note("publisher", answer())).await;

@@ -108,6 +108,110 @@ async fn who_comes_back_before_its_loss_was_noticed_replaces_itself() {
     assert_eq!(viewer.hear().await, note("publisher", offer()));
 }
 
+/// What a publisher says that comes to a server which has forgotten everything.
+fn with_sessions(peers: &[(&str, &Value)]) -> Value {
+    let standing = |(peer, info): &(&str, &Value)| json!({"peer": peer, "mark": info["mark"]});
+    let sessions: Vec<_> = peers.iter().map(standing).collect();
+    with(hello("publish"), "sessions", sessions)
+}
+
+#[tokio::test]
+async fn sessions_outlive_their_server() {
+    let relay = Relay::new().await;
+    let mut publisher = relay.publisher().await;
+    let (viewer, welcome) = Client::welcomed(relay.address(), hello("view")).await;
+    let (peer, info) = publisher.joined().await;
+    let whep = tokio::spawn(post(relay.address(), "/whep/cam", OFFER));
+    let (caller, called) = publisher.joined().await;
+    publisher.hear().await;
+    publisher.send(note(&caller, answer())).await;
+    let location = whep.await.unwrap().header("location").to_owned();
+    drop((publisher, viewer, relay));
+
+    let relay = Relay::new().await;
+    let back = with(hello("view"), "resume", welcome["resume"].clone());
+    // Before its publisher is here.
+    let viewer = tokio::spawn(Client::welcomed(relay.address(), back));
+    tokio::task::yield_now().await;
+    let sessions = with_sessions(&[(&peer, &info), (&caller, &called)]);
+    let (mut publisher, again) = Client::welcomed(relay.address(), sessions).await;
+    assert!(again.get("sessions").is_none(), "it begins anew");
+    let (mut viewer, again) = viewer.await.unwrap();
+    assert_eq!(again["peer"], peer.as_str());
+    assert_eq!(streams(relay.address()).await[0]["viewers"], 2);
+    viewer.send(note("publisher", candidate(1))).await;
+    assert_eq!(publisher.hear().await, note(&peer, candidate(1)));
+    publisher.send(note(&peer, candidate(2))).await;
+    assert_eq!(viewer.hear().await, note("publisher", candidate(2)));
+
+    let asked = send(relay.address(), "GET", &location, "", "").await;
+    assert_eq!(asked.status, 204, "{location}");
+    let ended = send(relay.address(), "DELETE", &location, "", "").await;
+    assert_eq!(ended.status, 200);
+    let left = publisher.hear().await;
+    assert_eq!(
+        (&left["type"], &left["peer"]),
+        (&json!("left"), &json!(caller))
+    );
+    viewer.leave().await;
+    let left = publisher.hear().await;
+    assert_eq!(
+        (&left["type"], &left["peer"]),
+        (&json!("left"), &json!(peer))
+    );
+}
+
+#[tokio::test]
+async fn a_viewer_that_does_not_follow_its_publisher_has_left() {
+    let limits = Limits {
+        resume_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let relay = Relay::strict(limits).await;
+    let mark = crate::server::mark::Mark::of_connection("lost").text();
+    let sessions = with_sessions(&[("v1-lost", &json!({ "mark": mark }))]);
+    let (mut publisher, _) = Client::welcomed(relay.address(), sessions).await;
+    let left = publisher.hear().await;
+    assert_eq!(
+        (&left["type"], &left["peer"]),
+        (&json!("left"), &json!("v1-lost"))
+    );
+    let late = with(hello("view"), "resume", "lost");
+    let error = Client::refused(relay.address(), late).await;
+    assert_eq!(error["code"], "gone");
+}
+
+#[tokio::test]
+async fn a_publisher_brings_back_no_more_than_may_watch_and_nobody_of_others() {
+    let limits = Limits {
+        viewers_per_stream: 3,
+        ..Limits::default()
+    };
+    let relay = Relay::strict(limits).await;
+    let mut publisher = relay.publisher().await;
+    let mut viewer = relay.viewer().await;
+    let (peer, _) = publisher.joined().await;
+    let mark = |name: &str| {
+        let mark = crate::server::mark::Mark::of_connection(name).text();
+        json!({ "mark": mark })
+    };
+    let marks: Vec<_> = (0..9).map(|it| mark(&it.to_string())).collect();
+    let names: Vec<_> = (0..9).map(|it| format!("v1-{it}")).collect();
+    let mut sessions: Vec<_> = names.iter().map(String::as_str).zip(&marks).collect();
+    sessions.insert(0, (&peer, &marks[0]));
+    let other = with(with_sessions(&sessions), "stream", "other");
+    let (mut mallory, _) = Client::welcomed(relay.address(), other).await;
+    assert_eq!(streams(relay.address()).await[1]["viewers"], 3);
+    mallory.send(note(&peer, offer())).await;
+    publisher.send(note(&peer, candidate(1))).await;
+    assert_eq!(viewer.hear().await, note("publisher", candidate(1)));
+    let nonsense = json!([{"peer": "p", "mark": "?"}]);
+    let third = with(with_sessions(&[]), "stream", "third");
+    let third = with(third, "sessions", nonsense);
+    Client::welcomed(relay.address(), third).await;
+    assert_eq!(streams(relay.address()).await[2]["viewers"], 0);
+}
+
 #[tokio::test]
 async fn a_secret_is_good_for_its_own_role_and_stream_alone() {
     let relay = Relay::new().await;
