@@ -2,6 +2,7 @@
 //!
 //! | folder | it does |
 //! |---|---|
+//! | `element` | what all elements have in common: properties, their checks |
 //! | `sink` | the element `rtcsink`: pads, properties, signals |
 //! | `driver` | one task an element, one a session: the pure state machines meet GStreamer |
 //! | `media` | tracks, encoders as a table, encodings that live while someone needs them, fan-out |
@@ -15,6 +16,7 @@
 //! or a state, post, or await. Session state has no lock: its task owns it.
 
 mod driver;
+mod element;
 mod isolate;
 mod media;
 mod memory;
