@@ -59,6 +59,23 @@ impl Identity {
     }
 }
 
+/// Our own `description` with the fingerprint of our `certificate` (DER)
+/// wherever it has one.
+pub fn with_certificate(description: &str, certificate: &[u8]) -> String {
+    let ours = Fingerprint {
+        algorithm: "sha-256".to_owned(),
+        digest: Sha256::digest(certificate).to_vec(),
+    };
+    let line = format!("a=fingerprint:{}\r\n", ours.to_value());
+    let lines = description.split_inclusive('\n');
+    lines
+        .map(|it| match it.starts_with("a=fingerprint:") {
+            true => line.as_str(),
+            false => it,
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,5 +145,15 @@ mod tests {
     fn a_fingerprint_is_written_in_upper_case() {
         let read = Fingerprint::read(&SHA256.to_lowercase()).unwrap();
         assert_eq!(read.to_value(), SHA256);
+    }
+
+    #[test]
+    fn our_certificate_is_announced_in_each_m_line() {
+        let made = "v=0\r\nm=audio\r\na=fingerprint:sha-256 00:11\r\na=mid:0\r\n\
+                    m=video\r\na=fingerprint:sha-1 22\r\n";
+        let announced = with_certificate(made, b"certificate");
+        let line = format!("a=fingerprint:{SHA256}\r\n");
+        let expected = format!("v=0\r\nm=audio\r\n{line}a=mid:0\r\nm=video\r\n{line}");
+        assert_eq!(announced, expected);
     }
 }

@@ -43,7 +43,7 @@ pub use candidate::{CandidateLine, Fragment, check_candidate, trickle_fragment};
 pub use codec::{Codec, CodecOffer, H264Profile};
 pub(crate) use data::with_max_message;
 pub use data::{DataPlan, MAX_MESSAGE};
-pub use identity::{Fingerprint, Identity};
+pub use identity::{Fingerprint, Identity, with_certificate};
 pub use offer::{MAX_RECEIVED, MediaPlan, OfferPlan, TrackOffer};
 pub use receives::{OwnOffer, ReceivableCodec, Receives, own_offer, receive_offer};
 

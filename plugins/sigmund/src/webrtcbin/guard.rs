@@ -19,7 +19,7 @@ use rustls_pki_types::pem::PemObject;
 use sigmund::sdp::Identity;
 use sigmund::session::ConnectionEvent;
 
-use super::Report;
+use super::{Report, certificate};
 
 /// What the callbacks decide from: an immutable snapshot, and the doors.
 pub(super) struct Guard {
@@ -69,7 +69,10 @@ impl Guard {
     fn element_added(self: &Arc<Self>, element: &gst::Element) {
         let factory = element.factory().map(|f| f.name());
         match factory.as_deref() {
-            Some("dtlssrtpdec") => self.watch_certificate(element),
+            Some("dtlssrtpdec") => {
+                certificate::give(element);
+                self.watch_certificate(element);
+            }
             Some("nicesink") => self.add_door(element),
             Some("dtlsenc") => {
                 let pad = element.static_pad("sink");

@@ -5,6 +5,7 @@
 //! immutable snapshot (the [`guard`]). Quirks are named where they are met,
 //! each with the GStreamer version that has it.
 
+mod certificate;
 mod guard;
 mod interfaces;
 mod promise;
@@ -200,7 +201,8 @@ impl PeerConnection {
         &self,
         offer: bool,
     ) -> impl Future<Output = Result<String, String>> + use<> {
-        promise::create(self.webrtcbin.clone(), offer)
+        let made = promise::create(self.webrtcbin.clone(), offer);
+        async move { made.await.map(certificate::announce) }
     }
 
     /// Hands a checked remote candidate to ICE. All media are bundled, so it
