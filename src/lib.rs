@@ -10,7 +10,7 @@
 //! | [`ladder`] | network reports in, bitrates out |
 //! | [`access`] | tokens, origins, limits |
 //! | [`signaller`] | `net`: the [`signaller::Signaller`] trait, the registry of schemes, the supervisor |
-//! | [`server`] | `net`: the page, WHEP, and the streams they offer |
+//! | [`server`] | `net`: the page, WHEP, WHIP, and the streams they offer and take |
 //!
 //! The modules above `signaller` are pure: no socket, no clock (time is an
 //! argument), no tokio. `cargo test --no-default-features` builds just those.

@@ -97,7 +97,7 @@ pub enum Envelope {
         /// All of them.
         ice_servers: Vec<IceServer>,
     },
-    /// To a publisher: a peer is here.
+    /// To a host, and to a viewer that waits: a peer is here.
     Joined {
         /// Its name from now on.
         peer: PeerId,
@@ -105,7 +105,7 @@ pub enum Envelope {
         #[serde(default)]
         info: Info,
     },
-    /// To a publisher: a peer is gone.
+    /// To a host, and to a viewer that waits: a peer is gone.
     Left {
         /// Who.
         peer: PeerId,
@@ -120,7 +120,7 @@ pub enum Envelope {
         /// What it says.
         note: Message,
     },
-    /// From a publisher: a peer's session will not begin.
+    /// From a host, and from a viewer that waits: a peer's session will not begin.
     Refuse {
         /// Whose.
         peer: PeerId,
@@ -130,7 +130,7 @@ pub enum Envelope {
         #[serde(default)]
         text: String,
     },
-    /// From a publisher: a peer's session is over.
+    /// From a host, and from a viewer that waits: a peer's session is over.
     End {
         /// Whose.
         peer: PeerId,
@@ -181,8 +181,16 @@ pub struct Hello {
     /// server that does not know them keeps their places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<Standing>,
-    /// A viewer: what it can decode. The publisher chooses from that before it
-    /// offers.
+    /// A viewer: it keeps its place while nobody publishes the stream, and learns
+    /// by [`Envelope::Joined`] and [`Envelope::Left`] who does. It takes streams
+    /// that come by WHIP, too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub wait: bool,
+    /// With `resume`, in a call: it was the host, and is so again where the server
+    /// has forgotten it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub host: bool,
+    /// What it can decode, where the far side offers. That chooses from it before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receives: Option<Receives>,
     /// What program it is, for people to read.
@@ -225,6 +233,8 @@ pub enum Role {
     Publish,
     /// It watches.
     View,
+    /// Both. The first becomes the call's host, which offers to the next.
+    Call,
 }
 
 /// The server's answer to a [`Hello`].
@@ -243,8 +253,11 @@ pub struct Welcome {
     /// Where people can watch the stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// In a call: others come to it, as to a publisher.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub host: bool,
     /// To a publisher that has resumed: the peers that are still here. Absent
-    /// when it begins anew.
+    /// when it begins anew. To a viewer that waits: whether its publisher is here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<Vec<PeerId>>,
 }

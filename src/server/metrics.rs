@@ -112,12 +112,14 @@ impl Metrics {
     /// All of it, as text.
     pub(super) fn text(&self, hub: &Hub) -> String {
         let (mut live, all) = (0, hub.sessions());
-        let list = hub.list();
+        let mut list = hub.list();
+        list.retain(|stream| stream.hosted);
         self.viewers.clear();
-        for (stream, viewers) in &list {
-            live += viewers;
-            let labels = [("stream", stream.clone())];
-            self.viewers.get_or_create(&labels).set(whole(*viewers));
+        for stream in &list {
+            live += stream.peers;
+            let labels = [("stream", stream.name.clone())];
+            let viewers = self.viewers.get_or_create(&labels);
+            viewers.set(whole(stream.peers));
         }
         self.streams.set(whole(list.len()));
         for (state, count) in [("live", live), ("waiting", all.saturating_sub(live))] {

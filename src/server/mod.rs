@@ -1,11 +1,11 @@
-//! The HTTP server: the page, WHEP, and the streams they offer.
+//! The HTTP server: the page, WHEP, WHIP, and the streams they offer and take.
 //!
 //! | module | it is |
 //! |---|---|
-//! | [`hub`] | which streams there are, who watches them |
+//! | [`hub`] | which streams there are, who has joined them |
 //! | [`accept`] | connections and their limits |
 //! | [`routes`] | the routes, and whom the server listens to |
-//! | [`whep`] | the WHEP endpoint and its sessions |
+//! | [`resource`] | the endpoints of WHEP and WHIP, and their sessions |
 //! | [`socket`] | WebSockets of viewers and publishers: `sigmund.v1` |
 //! | [`gstwebrtc`] | WebSockets of gst-plugins-rs' clients |
 //! | [`assets`], [`page`] | the web page |
@@ -30,6 +30,7 @@ mod mark;
 mod metrics;
 mod page;
 mod problem;
+mod resource;
 mod routes;
 mod rules;
 mod running;
@@ -37,7 +38,6 @@ mod socket;
 #[cfg(feature = "serve")]
 pub mod standalone;
 mod tls;
-mod whep;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -52,11 +52,11 @@ use crate::signaller::{SignallerError, TlsFiles};
 mod tests;
 
 use events::Observer;
-pub(crate) use hub::{Hub, Publication, Publisher};
+pub(crate) use hub::{Hub, Kind, Publication, Publisher};
+pub(crate) use resource::CHANNEL as RESOURCE_CHANNEL;
 use rules::{Current, Rules};
 pub(crate) use running::own_names;
 use running::{Plan, Running, bind};
-pub(crate) use whep::CHANNEL as WHEP_CHANNEL;
 
 /// All servers of the process, by the address that they are bound to. Never
 /// held across a wait.

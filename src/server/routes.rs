@@ -19,13 +19,14 @@ use tokio::time::{Instant, timeout};
 #[cfg(feature = "serve")]
 use super::accept::Client;
 use super::events::{Event, Observer};
-use super::hub::Hub;
+use super::hub::{Hub, Kind};
 #[cfg(feature = "serve")]
 use super::metrics::Metrics;
 use super::problem::Problem;
+use super::resource::{self, Direction};
 use super::rules::{Current, Rules, unix_time};
 use super::socket::{self, Slots};
-use super::{assets, gstwebrtc, whep};
+use super::{assets, gstwebrtc};
 use crate::access::{self, Action, Denied, Grant, Policy};
 
 /// What all handlers share.
@@ -64,12 +65,20 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/streams", get(streams).options(options))
         .route("/healthz", get(async || json(&json!({ "status": "ok" }))))
         .route("/ws", get(socket::endpoint))
-        .route("/whep/{stream}", any(whep::endpoint))
-        .route("/whep/{stream}/{session}", any(whep::session))
+        .merge(resources("/whep", Direction::Whep))
+        .merge(resources("/whip", Direction::Whip))
         .fallback(anything)
         .method_not_allowed_fallback(async || method_not_allowed("GET, HEAD"))
         .layer(from_fn_with_state(app.clone(), guard))
         .with_state(app)
+}
+
+fn resources(path: &str, direction: Direction) -> Router<Arc<App>> {
+    let endpoint = move |app, path, request| resource::endpoint(direction, app, path, request);
+    let session = move |app, path, request| resource::session(direction, app, path, request);
+    Router::new()
+        .route(&format!("{path}/{{stream}}"), any(endpoint))
+        .route(&format!("{path}/{{stream}}/{{session}}"), any(session))
 }
 
 impl App {
@@ -190,13 +199,25 @@ fn check(policy: &Policy, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem>
 }
 
 async fn streams(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
-    let grant = app.admit(&headers, Action::View, None)?;
+    let grant = match app.admit(&headers, Action::View, None) {
+        Ok(grant) => grant,
+        // Who may only publish sees what waits for that, and all the rest.
+        Err(problem) => (app.admit(&headers, Action::Publish, None)).map_err(|_| problem)?,
+    };
     let streams = app
         .hub
         .list()
         .into_iter()
-        .filter(|(name, _)| grant.covers(name))
-        .map(|(name, viewers)| json!({ "name": name, "viewers": viewers }));
+        .filter(|stream| grant.covers(&stream.name))
+        .map(|stream| {
+            let (name, kind) = (stream.name, stream.kind.as_str());
+            match stream.kind {
+                Kind::Publish => json!({ "name": name, "kind": kind, "viewers": stream.peers }),
+                Kind::Receive | Kind::Call => {
+                    json!({ "name": name, "kind": kind, "taken": stream.peers > 0 })
+                }
+            }
+        });
     Ok(json(&json!({ "streams": streams.collect::<Vec<_>>() })))
 }
 
@@ -296,7 +317,7 @@ pub(super) async fn read_body(
         let accepted = if parts.method == Method::PATCH {
             HeaderName::from_static("accept-patch")
         } else {
-            whep::ACCEPT_POST
+            resource::ACCEPT_POST
         };
         let hint = format!("send `Content-Type: {media_type}`");
         return Err(

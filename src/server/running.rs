@@ -44,7 +44,8 @@ pub(super) struct Running {
 impl Running {
     /// Serves the page and all the rest on `listener`.
     pub(super) fn start(listener: TcpListener, plan: Plan) -> Result<Self, SignallerError> {
-        let hub = Hub::new(plan.rules.clone(), plan.observer.clone());
+        let (rules, observer) = (plan.rules.clone(), plan.observer.clone());
+        let hub = Hub::new(rules, observer, plan.remote_publishers);
         let app = routes::App {
             hub: hub.clone(),
             rules: plan.rules.clone(),
@@ -67,7 +68,7 @@ impl Running {
         rules: Arc<Current>,
     ) -> Result<Self, SignallerError> {
         let observer = Observer::default();
-        let hub = Hub::new(rules.clone(), observer.clone());
+        let hub = Hub::new(rules.clone(), observer.clone(), false);
         Self::run(listener, None, router, rules, observer, hub)
     }
 

@@ -1,7 +1,13 @@
 //! `listen://ADDR:PORT/STREAM`: the embedded server.
 //!
-//! Peers come by WHEP: they offer, and may send candidates later; ours travel
-//! in the answer.
+//! | the owner | peers come by | who offers |
+//! |---|---|---|
+//! | sends | WHEP, `sigmund.v1` | by WHEP they, else we |
+//! | receives, one peer at a time | WHIP | they |
+//! | does both, with one peer at a time | `sigmund.v1` | we |
+//!
+//! By WHEP and WHIP candidates of theirs may come later; ours travel in the
+//! answer.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -11,14 +17,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{
-    Capabilities, Connection, Incoming, OpenError, Options, Outgoing, Signaller, SignallerError,
+    Capabilities, Connection, Incoming, OpenError, Options, Outgoing, Role, Signaller,
+    SignallerError, envelope,
 };
 use crate::access::{check_exposure, is_loopback};
 use crate::address::{IceServer, SignallingUri, check_stream_name, encode_part};
-use crate::server::{Publication, Publisher, Server, Settings, WHEP_CHANNEL, own_names};
+use crate::server::{Kind, Publication, Publisher, RESOURCE_CHANNEL, Server, Settings, own_names};
 
-/// Of peers that come by WHEP, as most do; others say theirs when they join.
-pub(super) const CAPABILITIES: Capabilities = WHEP_CHANNEL;
+/// Of peers that come by WHEP and WHIP; others say theirs when they join.
+pub(super) const CAPABILITIES: Capabilities = RESOURCE_CHANNEL;
 
 /// Where it listens if the URI does not say.
 const DEFAULT_PORT: u16 = 8080;
@@ -42,6 +49,11 @@ pub(super) fn open(
         host: uri.host.clone(),
         port: uri.port.unwrap_or(DEFAULT_PORT),
         stream,
+        kind: match options.role {
+            Role::Publish => Kind::Publish,
+            Role::Subscribe => Kind::Receive,
+            Role::Both => Kind::Call,
+        },
         settings: Settings {
             token: options.token.clone(),
             allow_anonymous: options.allow_anonymous,
@@ -60,6 +72,7 @@ struct Listen {
     host: String,
     port: u16,
     stream: String,
+    kind: Kind,
     settings: Settings,
     ice_servers: Vec<IceServer>,
     /// Kept between connections, so that sessions are.
@@ -77,7 +90,10 @@ struct Place {
 #[async_trait]
 impl Signaller for Listen {
     fn capabilities(&self) -> Capabilities {
-        CAPABILITIES
+        match self.kind {
+            Kind::Publish | Kind::Receive => CAPABILITIES,
+            Kind::Call => envelope::CHANNEL,
+        }
     }
 
     async fn connect(&mut self) -> Result<Connection, SignallerError> {
@@ -132,7 +148,7 @@ impl Listen {
         .map_err(|error| SignallerError::Permanent(error.0))?;
         let server = Server::open(bind, settings).await?;
         let hub = server.hub();
-        let published = hub.publish(&self.stream, &self.ice_servers, Publisher::Local);
+        let published = hub.publish(&self.stream, self.kind, &self.ice_servers, Publisher::Local);
         let (publication, incoming) = published.map_err(|_| {
             SignallerError::Permanent(format!(
                 "there is a stream \"{}\" on {address} already; give this one another name \

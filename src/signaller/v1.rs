@@ -1,6 +1,9 @@
 //! `sigmund+ws(s)://HOST[:PORT]/STREAM` (short `ws(s)://`): a client of
 //! `sigmund serve`, by the protocol `sigmund.v1`.
 //!
+//! Who receives waits at the server until somebody sends. In a call the first at
+//! a stream is its host, and offers; the server says who was the first.
+//!
 //! A connection that is lost is resumed: peers and notes that were on their way
 //! are kept on both sides. A server that has forgotten us (it was restarted, or
 //! we were away too long) gets our stream anew, with the sessions that we still
@@ -62,10 +65,7 @@ pub(super) fn open(
     let role = match options.role {
         Role::Publish => v1::Role::Publish,
         Role::Subscribe => v1::Role::View,
-        Role::Both => {
-            let why = "sigmund.v1 has publishers and viewers, and nobody who is both";
-            return Err(OpenError(why.to_owned()));
-        }
+        Role::Both => v1::Role::Call,
     };
     let stream = uri
         .stream
@@ -80,6 +80,10 @@ pub(super) fn open(
         receives: options.receives.clone(),
         tls: Tls::new(options.tls_ca.clone()),
         resume: None,
+        side: match role {
+            v1::Role::Publish => Side::Host,
+            v1::Role::View | v1::Role::Call => Side::Guest,
+        },
         state: Arc::default(),
         carrier: None,
         why: None,
@@ -112,10 +116,23 @@ struct V1 {
     tls: Tls,
     /// What the server has welcomed us with.
     resume: Option<Secret>,
+    /// What we were at last.
+    side: Side,
     state: Arc<Mutex<State>>,
     carrier: Option<JoinHandle<Carried>>,
     /// Why the last connection ended.
     why: Option<SignallerError>,
+}
+
+/// What a client is to the others at its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// They come to it.
+    Host,
+    /// It has come to one, which is there from the beginning.
+    Guest,
+    /// One may come, and others after that.
+    Waiting,
 }
 
 /// What outlives connections. Never held across a wait.
@@ -164,7 +181,8 @@ impl Signaller for V1 {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             offerer: match self.role {
-                v1::Role::Publish => Offerer::Us,
+                // In a call it may be they, who say so when they join.
+                v1::Role::Publish | v1::Role::Call => Offerer::Us,
                 v1::Role::View => Offerer::Them,
             },
             ..CAPABILITIES
@@ -177,6 +195,12 @@ impl Signaller for V1 {
             return Ok(self.detach());
         };
         let known = self.resume.replace(welcome.resume.clone()).is_some();
+        self.side = match self.role {
+            v1::Role::Publish => Side::Host,
+            v1::Role::Call if welcome.host => Side::Host,
+            v1::Role::View if welcome.sessions.is_some() => Side::Waiting,
+            v1::Role::Call | v1::Role::View => Side::Guest,
+        };
         let news = self.reconcile(&welcome, known);
         let (incoming_in, incoming) = mpsc::channel(QUEUE.max(news.len()));
         for note in news {
@@ -185,7 +209,8 @@ impl Signaller for V1 {
         }
         let (outgoing, outgoing_out) = mpsc::channel(QUEUE);
         let carrier = Carrier {
-            role: self.role,
+            side: self.side,
+            has_met: false,
             socket: Box::new(socket),
             state: self.state.clone(),
             incoming: incoming_in,
@@ -265,9 +290,13 @@ impl V1 {
         }
     }
 
-    /// Dials the server and says hello. `None` for a viewer whose session the
+    /// Dials the server and says hello. `None` for a guest whose session the
     /// server does not know any more.
     async fn be_welcomed(&mut self) -> Result<Option<(Socket, Welcome)>, SignallerError> {
+        if self.side == Side::Waiting && self.state().peers.is_empty() {
+            // There is nothing to come back to.
+            self.resume = None;
+        }
         loop {
             let socket = dial::websocket(&self.url, &self.tls, Some(VERSION), None).await?;
             let mut socket = Socket::new(socket);
@@ -277,7 +306,12 @@ impl V1 {
                 stream: self.stream.clone(),
                 token: self.token.as_ref().map(|it| Secret::new(it.reveal())),
                 resume: self.resume.clone(),
-                sessions: self.state().standing(),
+                sessions: match self.side {
+                    Side::Host => self.state().standing(),
+                    Side::Guest | Side::Waiting => Vec::new(),
+                },
+                wait: self.role == v1::Role::View,
+                host: self.hosts_a_call() && self.resume.is_some(),
                 receives: self.receives.clone(),
                 agent: Some(AGENT.to_owned()),
             });
@@ -296,9 +330,24 @@ impl V1 {
                         return Ok(None);
                     }
                 }
+                // Somebody else is host now, and nobody of ours is left.
+                Err(Failure {
+                    code: Code::Taken, ..
+                }) if self.hosts_a_call()
+                    && self.resume.is_some()
+                    && self.state().peers.is_empty() =>
+                {
+                    self.resume = None;
+                    self.side = Side::Guest;
+                }
                 Err(failure) => return Err(refused(&place, &failure)),
             }
         }
+    }
+
+    /// Are we the host of a call?
+    fn hosts_a_call(&self) -> bool {
+        self.role == v1::Role::Call && self.side == Side::Host
     }
 
     /// What has happened meanwhile. `known`: have we been welcomed before?
@@ -308,31 +357,43 @@ impl V1 {
             peer,
             reason: "it left while the connection to the server was lost".to_owned(),
         };
-        match (self.role, &welcome.sessions) {
-            (v1::Role::Publish, Some(here)) => {
+        match (self.side, &welcome.sessions) {
+            (Side::Host, Some(here)) => {
                 let here: HashSet<_> = here.iter().cloned().collect();
                 let known: HashSet<_> = state.peers.keys().cloned().collect();
                 let gone: Vec<_> = known.difference(&here).cloned().collect();
                 let strange: Vec<_> = here.difference(&known).cloned().collect();
                 // Their coming, or their end, was lost on the way.
-                state.unsent.extend(strange.into_iter().map(|peer| {
-                    let reason = "its session was lost with a connection".to_owned();
-                    Outgoing::End { peer, reason }
-                }));
+                let ends = strange.into_iter().map(lost_with_a_connection);
+                state.unsent.extend(ends);
                 state.peers.retain(|peer, _| here.contains(peer));
                 gone.into_iter().map(left).collect()
             }
-            (v1::Role::Publish, None) => {
+            (Side::Host, None) => {
                 // The server has forgotten all, and takes back what it was told of.
-                // Those who watch go on anyhow.
+                // Those who have joined go on anyhow.
                 state.keep_standing();
                 Vec::new()
             }
-            (v1::Role::View, _) if known && !state.peers.is_empty() => Vec::new(),
-            (v1::Role::View, _) => {
+            (Side::Waiting, Some(here)) if known => {
+                let gone = here.is_empty().then(|| state.peers.drain().next());
+                let gone = gone.flatten().map(|(peer, _)| peer);
+                gone.into_iter().map(left).collect()
+            }
+            // It is told who is here.
+            (Side::Waiting, _) => {
+                *state = State::default();
+                Vec::new()
+            }
+            (Side::Guest, _) if known && !state.peers.is_empty() => Vec::new(),
+            (Side::Guest, _) => {
                 *state = State::default();
                 state.peers.insert(PeerId::new(PUBLISHER), None);
-                vec![publisher_joined("v1", self.capabilities())]
+                let channel = Capabilities {
+                    offerer: Offerer::Them,
+                    ..CAPABILITIES
+                };
+                vec![publisher_joined("v1", channel)]
             }
         }
     }
@@ -380,9 +441,17 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The session of one whose coming was lost on the way cannot go on.
+fn lost_with_a_connection(peer: PeerId) -> Outgoing {
+    let reason = "its session was lost with a connection".to_owned();
+    Outgoing::End { peer, reason }
+}
+
 /// Carries notes until the connection is lost, or its owner gone.
 struct Carrier {
-    role: v1::Role,
+    side: Side,
+    /// Has this very connection told that somebody has come?
+    has_met: bool,
     socket: Box<Socket>,
     state: Arc<Mutex<State>>,
     incoming: mpsc::Sender<Incoming>,
@@ -432,26 +501,48 @@ impl Carrier {
             let Some(note) = lock(&self.state).unsent.front().cloned() else {
                 return Ok(());
             };
-            let envelope = match self.role {
-                v1::Role::Publish => note.into(),
-                v1::Role::View => from_viewer(note),
+            let envelope = match self.side {
+                Side::Host | Side::Waiting => note.into(),
+                Side::Guest => from_viewer(note),
             };
             self.socket.send(&envelope).await?;
             lock(&self.state).unsent.pop_front();
         }
     }
 
+    /// One that comes before the one that was here has left: that note was lost.
+    fn replaced(&self) -> Option<Incoming> {
+        let (peer, _) = lock(&self.state).peers.drain().next()?;
+        let reason = "another has come in its place".to_owned();
+        Some(Incoming::Left { peer, reason })
+    }
+
     /// Fails when that was the server's last word.
     async fn hear(&mut self, text: &str) -> Result<(), SignallerError> {
-        let note = match (self.role, read(text)) {
-            (_, None) => return Ok(()),
-            (_, Some(Envelope::Error(failure))) => return Err(refused("the server", &failure)),
-            (v1::Role::Publish, Some(envelope)) => to_incoming(envelope),
-            (v1::Role::View, Some(envelope)) => from_publisher(envelope),
+        let Some(envelope) = read(text) else {
+            return Ok(());
+        };
+        let note = match (self.side, envelope) {
+            (_, Envelope::Error(failure)) => return Err(refused("the server", &failure)),
+            (Side::Waiting, Envelope::Joined { info, .. }) => {
+                let left = self.replaced();
+                if let Some(left) = left {
+                    let _ = self.incoming.send(left).await;
+                }
+                self.has_met = true;
+                let peer = PeerId::new(PUBLISHER);
+                to_incoming(Envelope::Joined { peer, info })
+            }
+            (Side::Waiting, Envelope::Left { reason, .. }) => {
+                let peer = PeerId::new(PUBLISHER);
+                Some(Incoming::Left { peer, reason })
+            }
+            (Side::Waiting | Side::Guest, envelope) => from_publisher(envelope),
+            (Side::Host, envelope) => to_incoming(envelope),
         };
         let Some(note) = note else { return Ok(()) };
         let known = {
-            let peers = &mut lock(&self.state).peers;
+            let State { peers, unsent } = &mut *lock(&self.state);
             match &note {
                 Incoming::Joined { peer, info } => {
                     if peers.len() >= PEERS {
@@ -460,7 +551,13 @@ impl Carrier {
                     }
                     peers.insert(peer.clone(), info.mark.clone()).is_none()
                 }
-                Incoming::Message { peer, .. } => peers.contains_key(peer),
+                Incoming::Message { peer, .. } if peers.contains_key(peer) => true,
+                Incoming::Message { peer, .. } => {
+                    if self.side == Side::Waiting && !self.has_met {
+                        unsent.push_back(lost_with_a_connection(peer.clone()));
+                    }
+                    false
+                }
                 Incoming::Left { peer, .. } => peers.remove(peer).is_some(),
             }
         };

@@ -10,7 +10,7 @@ use super::producer::Producer;
 use super::sessions::Sessions;
 use crate::access::{Action, Grant, Limits};
 use crate::address::check_stream_name;
-use crate::server::hub::random_name;
+use crate::server::hub::{Kind, random_name};
 use crate::server::routes::App;
 use crate::server::socket::Caller;
 use crate::signaller::gstwebrtc::protocol::{Listed, Note, Role, Status, ToPeer, ToServer};
@@ -232,7 +232,9 @@ impl Peer {
     fn streams(&self) -> Result<BTreeSet<String>, String> {
         let grant = self.allowed(Action::View, None)?;
         let own = self.producer.as_ref().map(Producer::name);
-        let streams = self.app.hub.list().into_iter().map(|(name, _)| name);
+        let streams = self.app.hub.list().into_iter();
+        let watchable = streams.filter(|stream| stream.kind == Kind::Publish);
+        let streams = watchable.map(|stream| stream.name);
         let others = streams.filter(|name| grant.covers(name) && Some(name.as_str()) != own);
         Ok(others.collect())
     }

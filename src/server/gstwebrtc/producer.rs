@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::message::{Message, PeerId};
 use crate::sdp::{MAX_CANDIDATES, with_candidates};
-use crate::server::hub::{Hub, Publication, PublishError, Publisher};
+use crate::server::hub::{Hub, Kind, Publication, PublishError, Publisher};
 use crate::signaller::gstwebrtc::protocol::Body;
 use crate::signaller::gstwebrtc::protocol::{Note, ToPeer};
 use crate::signaller::{Incoming, Offerer, Outgoing, PeerInfo, envelope};
@@ -49,7 +49,7 @@ struct Held {
 impl Producer {
     /// Takes the stream.
     pub(super) fn new(hub: &Arc<Hub>, name: &str, address: IpAddr) -> Result<Self, String> {
-        let published = hub.publish(name, &[], Publisher::Remote(address));
+        let published = hub.publish(name, Kind::Publish, &[], Publisher::Remote(address));
         let (publication, incoming) = published.map_err(|error| match error {
             PublishError::Taken => {
                 format!("there is a producer {name:?} already; choose another name in its meta")

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, future};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::message::{Message, v1};
-use crate::server::hub::{Hub, JoinError, Note, SayError, Seat, Voice};
+use crate::server::hub::{Hub, JoinError, Kind, Note, SayError, Seat, Voice};
 use crate::server::socket::Caller;
 use crate::signaller::gstwebrtc::protocol::{self, Body, ToPeer};
 use crate::signaller::{Capabilities, Offerer, PeerInfo, envelope};
@@ -59,7 +59,7 @@ impl Sessions {
             ..PeerInfo::default()
         };
         let seat = hub
-            .sit_down(stream, info)
+            .sit_down(stream, Kind::Publish, info, false)
             .map_err(|error| why_not(error, stream))?;
         let Seat {
             voice, notes, slow, ..
@@ -116,6 +116,8 @@ impl Sessions {
                     Some(body) => return ToPeer::Peer(protocol::Note { session_id, body }),
                     None => continue,
                 },
+                // Of those who wait, which these clients do not.
+                Told::Note(Note::Came(_) | Note::Went(_)) => continue,
                 Told::Note(Note::Refused(refusal)) => refusal.to_string(),
                 Told::Note(Note::Ended(reason)) => reason,
                 Told::Slow => "it did not read what it was sent".to_owned(),
@@ -157,7 +159,10 @@ fn told(
 
 fn why_not(error: JoinError, stream: &str) -> String {
     match error {
-        JoinError::Unknown => format!("there is no producer {stream:?} (now)"),
+        JoinError::Unknown | JoinError::Other(_) => {
+            format!("there is no producer {stream:?} (now)")
+        }
+        JoinError::Taken => "somebody else has that place".to_owned(),
         JoinError::NotLive => "the stream is not live now".to_owned(),
         JoinError::Full => "the producer has too much to do".to_owned(),
         JoinError::TooMany => "your address has too many sessions; end some".to_owned(),

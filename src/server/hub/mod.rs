@@ -1,18 +1,22 @@
-//! Which streams there are, who publishes them, and who watches.
+//! Which streams there are, who hosts them, and who has joined them.
 //!
 //! | module | it is |
 //! |---|---|
-//! | [`publication`] | a publisher's hold on its stream |
-//! | [`waiting`] | a WHEP viewer, which asks by HTTP |
-//! | [`seat`] | a viewer that stays connected |
+//! | [`publication`] | a host's hold on its stream |
+//! | [`session`] | a peer that has joined, and whom it speaks with |
+//! | [`waiting`] | a peer that asks by HTTP: WHEP, WHIP |
+//! | [`seat`] | a peer that stays connected |
+//! | [`pairs`] | peers that speak with each other and have no host |
 //!
 //! One lock guards it all. It is held for a few look-ups at a time, never
-//! across a wait, and nothing under it waits: queues are tried. So a publisher
-//! that does not read its queue hurts its own stream alone, and a viewer that
-//! does not read hurts itself.
+//! across a wait, and nothing under it waits: queues are tried. So a host that
+//! does not read its queue hurts its own stream alone, and a peer that does not
+//! read hurts itself.
 
+mod pairs;
 mod publication;
 mod seat;
+mod session;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,15 +37,16 @@ use crate::address::IceServer;
 use crate::message::{Message, PeerId};
 use crate::signaller::{Incoming, Outgoing, PeerInfo};
 
-pub(crate) use publication::{Publication, PublishError, Publisher};
+pub(crate) use publication::{Kind, Publication, PublishError, Publisher};
 pub(crate) use seat::{Note, Seat, Voice};
-pub(crate) use waiting::{Reply, Waiting};
+use session::{Far, Other, Session};
+pub(crate) use waiting::{Reply, Resource, Waiting};
 
-/// How many notes wait for a publisher, farewells apart.
+/// How many notes wait for a host, arrivals and farewells apart.
 const QUEUE: usize = 256;
 
-/// How many WHEP viewers of a stream may wait for their answer; each holds an
-/// offer.
+/// How many peers of a stream that ask by HTTP may wait for their answer; each
+/// holds an offer.
 const WAITING: usize = 256;
 
 /// Of a client whose address is not known; its limits are those of all such.
@@ -54,6 +59,8 @@ const STREAM_ENDED: &str = "the stream has ended";
 pub(crate) struct Hub {
     rules: Arc<Current>,
     observer: Observer,
+    /// Are hosts elsewhere, so that peers meet here?
+    relays: bool,
     state: Mutex<State>,
     /// Notes when a stream has come or gone.
     changed: watch::Sender<()>,
@@ -63,7 +70,7 @@ pub(crate) struct Hub {
 struct State {
     streams: BTreeMap<String, Stream>,
     sessions: HashMap<PeerId, Session>,
-    /// WHEP's resources, by the names in their URLs, which are secret.
+    /// Resources of HTTP, by the names in their URLs, which are secret.
     resources: HashMap<String, PeerId>,
     /// Counts publications, to tell a stream from a later one of its name.
     published: u64,
@@ -74,6 +81,7 @@ struct State {
 }
 
 struct Stream {
+    kind: Kind,
     publication: u64,
     incoming: mpsc::Sender<Incoming>,
     ice_servers: Arc<[IceServer]>,
@@ -81,32 +89,22 @@ struct Stream {
     links: Arc<[HeaderValue]>,
     /// Whose it is, if it comes from elsewhere.
     client: Option<IpAddr>,
-    /// Has its publisher been lost, and may it come back?
+    /// Has its host been lost, and may it come back?
     away: bool,
     /// Dropped with the stream, which its publication notices.
     _gone: oneshot::Sender<()>,
 }
 
-struct Session {
-    stream: String,
-    client: IpAddr,
-    /// Has an answer passed?
-    live: bool,
-    /// How it speaks to us.
-    protocol: String,
-    began: Instant,
-    /// A place in the publisher's queue, taken in advance, so that it always
-    /// learns that the peer has left. `None` when the publisher was gone.
-    farewell: Option<mpsc::OwnedPermit<Incoming>>,
-    far: Far,
-}
-
-/// How the peer of a session is reached.
-enum Far {
-    /// By the response to its request.
-    Whep(waiting::Far),
-    /// By a connection that stays.
-    Seat(seat::Far),
+/// A stream as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    /// Is its host here? If not, somebody waits to receive it.
+    pub(crate) hosted: bool,
+    /// How many take part: viewers whose session has its answer; or those who
+    /// have, or are about to have, the one place of another kind.
+    pub(crate) peers: usize,
 }
 
 /// Why nobody can join.
@@ -114,7 +112,11 @@ enum Far {
 pub(crate) enum JoinError {
     /// There is no such stream.
     Unknown,
-    /// There is, but its publisher is not connected.
+    /// There is one, but it is for something else.
+    Other(Kind),
+    /// It has one place, which is taken.
+    Taken,
+    /// There is, but its host is not connected.
     NotLive,
     /// Its queue is full, or it has as many sessions as it can have.
     Full,
@@ -131,6 +133,8 @@ impl JoinError {
     fn cause(self) -> &'static str {
         match self {
             Self::Unknown => "not-found",
+            Self::Other(_) => "other-kind",
+            Self::Taken => "taken",
             Self::NotLive => "not-live",
             Self::Full => "busy",
             Self::TooMany => "too-many",
@@ -140,22 +144,23 @@ impl JoinError {
     }
 }
 
-/// Why a note to a publisher is not taken.
+/// Why a note to a host is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SayError {
     /// There is no such session.
     Unknown,
-    /// The publisher's queue is full.
+    /// The host's queue is full.
     Full,
     /// The session has sent as many as it may.
     TooMany,
 }
 
 impl Hub {
-    pub(crate) fn new(rules: Arc<Current>, observer: Observer) -> Arc<Self> {
+    pub(crate) fn new(rules: Arc<Current>, observer: Observer, relays: bool) -> Arc<Self> {
         Arc::new(Self {
             rules,
             observer,
+            relays,
             state: Mutex::default(),
             changed: watch::Sender::new(()),
         })
@@ -176,22 +181,55 @@ impl Hub {
         self.changed.subscribe()
     }
 
-    /// All streams and how many watch each.
-    pub(crate) fn list(&self) -> Vec<(String, usize)> {
+    /// All streams, those that somebody waits to receive among them.
+    pub(crate) fn list(&self) -> Vec<Listed> {
         let state = self.state();
-        let mut viewers: HashMap<&str, usize> = HashMap::new();
-        for session in state.sessions.values().filter(|session| session.live) {
-            *viewers.entry(&session.stream).or_default() += 1;
+        let listed = |name: &str, kind, hosted| Listed {
+            name: name.to_owned(),
+            kind,
+            hosted,
+            peers: 0,
+        };
+        let hosted = state.streams.iter();
+        let mut list: BTreeMap<&str, _> = hosted
+            .map(|(name, stream)| (name.as_str(), listed(name, stream.kind, true)))
+            .collect();
+        for session in state.sessions.values() {
+            match (&session.other, &session.far) {
+                (Other::Host { .. }, _) => {
+                    let Some(stream) = list.get_mut(session.stream.as_str()) else {
+                        continue;
+                    };
+                    stream.peers += usize::from(session.live || stream.kind != Kind::Publish);
+                }
+                (other, Far::Seat(_)) if self.relays => {
+                    let awaited = || listed(&session.stream, Kind::Receive, false);
+                    let stream = list.entry(&session.stream).or_insert_with(awaited);
+                    stream.peers += usize::from(matches!(other, Other::Peer(_)));
+                }
+                _ => {}
+            }
         }
-        let count = |name: &String| viewers.get(name.as_str()).copied().unwrap_or_default();
-        let names = state.streams.keys();
-        names.map(|name| (name.clone(), count(name))).collect()
+        list.into_values().collect()
     }
 
-    /// The `Link` headers of a stream, if there is one.
-    pub(crate) fn links(&self, stream: &str) -> Option<Arc<[HeaderValue]>> {
+    /// The `Link` headers of a stream of this kind, if it can be joined.
+    pub(crate) fn links(&self, stream: &str, kind: Kind) -> Result<Arc<[HeaderValue]>, JoinError> {
         let state = self.state();
-        state.streams.get(stream).map(|it| it.links.clone())
+        match state.streams.get(stream) {
+            Some(it) if it.kind == kind => Ok(it.links.clone()),
+            None if kind == Kind::Receive && self.relays && state.is_awaited(stream) => {
+                Ok(Arc::default())
+            }
+            Some(it) => Err(JoinError::Other(it.kind)),
+            None => Err(JoinError::Unknown),
+        }
+    }
+
+    /// Has this stream a host that is connected?
+    pub(crate) fn is_hosted(&self, stream: &str) -> bool {
+        let state = self.state();
+        state.streams.get(stream).is_some_and(|it| !it.away)
     }
 
     /// The ICE servers for peers of a stream, if there is one.
@@ -212,22 +250,28 @@ impl Hub {
             return false;
         };
         let shut = state.shut;
+        let parted = match &session.other {
+            Other::Peer(other) if !shut => state.part(other, Note::Ended(reason.to_owned())),
+            _ => None,
+        };
         drop(state);
-        self.tell_of_end(&session, cause);
+        for ended in parted.iter().chain([&session]) {
+            self.tell_of_end(ended, cause);
+        }
         if !shut {
             session.say_farewell(peer, reason);
         }
         true
     }
 
-    /// Carries out what the publisher of `stream` says. What it says of peers
+    /// Carries out what the host of `stream` says. What it says of peers
     /// that are not its own, or no longer there, is dropped.
     pub(crate) fn handle(&self, stream: &str, note: Outgoing) {
         let mut state = self.state();
         let Some(session) = state.sessions.get_mut(note.peer()) else {
             return;
         };
-        if session.stream != stream {
+        if session.stream != stream || !session.has_host() {
             return;
         }
         let (peer, note) = match note {
@@ -260,17 +304,10 @@ impl Hub {
         }
     }
 
-    /// Adds a session, and tells its publisher.
-    fn join(
-        &self,
-        stream: &str,
-        peer: &PeerId,
-        info: PeerInfo,
-        offer: Option<String>,
-        far: Far,
-    ) -> Result<(), JoinError> {
-        let protocol = info.protocol.clone();
-        let added = self.add(stream, peer, info, offer, far);
+    /// Adds a session, and tells its host, or whoever waits for it.
+    fn join(&self, peer: &PeerId, guest: Guest<'_>) -> Result<(), JoinError> {
+        let protocol = guest.info.protocol.clone();
+        let added = self.add(peer, guest);
         added.inspect_err(|error| {
             self.observer.tell(&Event::NotJoined {
                 protocol: &protocol,
@@ -288,7 +325,7 @@ impl Hub {
 
     /// A session is over, because of `cause` if it never was live.
     fn tell_of_end(&self, session: &Session, cause: &'static str) {
-        if !session.live {
+        if !session.live && !session.is_alone() {
             let protocol = &session.protocol;
             self.observer.tell(&Event::NotJoined { protocol, cause });
         }
@@ -300,59 +337,41 @@ impl Hub {
         self.state().sessions.len()
     }
 
-    fn add(
-        &self,
-        stream: &str,
-        peer: &PeerId,
-        info: PeerInfo,
-        offer: Option<String>,
-        far: Far,
-    ) -> Result<(), JoinError> {
-        let client = info.address.map_or(UNKNOWN, client_of);
+    fn add(&self, peer: &PeerId, guest: Guest<'_>) -> Result<(), JoinError> {
+        let stream = guest.stream;
+        let client = guest.info.address.map_or(UNKNOWN, client_of);
         let limits = self.rules.get().limits;
         let mut state = self.state();
         let state = &mut *state;
-        if !state.streams.contains_key(stream) {
-            return Err(JoinError::Unknown);
+        let kind = state.streams.get(stream).map(|it| it.kind);
+        match kind {
+            Some(kind) if kind != guest.kind => return Err(JoinError::Other(kind)),
+            Some(_) => {}
+            None if guest.waits => {}
+            None if guest.kind == Kind::Receive && self.relays && state.is_awaited(stream) => {}
+            None => return Err(JoinError::Unknown),
         }
+        let lost = state.find_place(stream, guest.kind)?;
         state.check_room(stream, client, &limits)?;
         state.check_rate(client, &limits)?;
-        let open = state.streams.get(stream).ok_or(JoinError::Unknown)?;
-        let incoming = open.incoming.clone();
-        let farewell = incoming.try_reserve_owned().map_err(|it| refused(&it))?;
-        let notes = 1 + usize::from(offer.is_some());
-        let places = open.incoming.try_reserve_many(notes);
-        let mut places = places.map_err(|it| refused(&it))?;
-        let protocol = info.protocol.clone();
-        let joined = Incoming::Joined {
-            peer: peer.clone(),
-            info,
-        };
-        let offer = offer.map(|sdp| Incoming::Message {
-            peer: peer.clone(),
-            message: Message::Offer { sdp },
-        });
-        let notes = [joined].into_iter().chain(offer);
-        for (place, note) in places.by_ref().zip(notes) {
-            place.send(note);
+        if let Some(lost) = lost {
+            state.displace(&lost);
         }
-        if let Far::Whep(whep) = &far {
-            state.resources.insert(whep.id.clone(), peer.clone());
+        let (mut session, info, offer) = Session::new(guest, client);
+        if kind.is_some() {
+            session.expect_host();
+            state.meet_host(peer, &mut session, info, offer)?;
+        } else if session.waits.is_none() {
+            state.meet_waiter(peer, &mut session, info, offer)?;
         }
-        let session = Session {
-            stream: stream.to_owned(),
-            client,
-            live: false,
-            protocol,
-            began: Instant::now(),
-            farewell: Some(farewell),
-            far,
-        };
+        if let Far::Resource(resource) = &session.far {
+            state.resources.insert(resource.id.clone(), peer.clone());
+        }
         state.sessions.insert(peer.clone(), session);
         Ok(())
     }
 
-    /// Adds a session that its publisher has already.
+    /// Adds a session that its host has already.
     fn add_again(&self, stream: &str, peer: &PeerId, far: Far) -> Result<(), JoinError> {
         let limits = self.rules.get().limits;
         let mut state = self.state();
@@ -365,15 +384,7 @@ impl Hub {
         }
         let farewell = incoming.try_reserve_owned().map_err(|it| refused(&it))?;
         let (protocol, _) = peer.as_str().split_once('-').unwrap_or_default();
-        let session = Session {
-            stream: stream.to_owned(),
-            client: UNKNOWN,
-            live: true,
-            protocol: protocol.to_owned(),
-            began: Instant::now(),
-            farewell: Some(farewell),
-            far,
-        };
+        let session = Session::again(stream, protocol, farewell, far);
         state.sessions.insert(peer.clone(), session);
         Ok(())
     }
@@ -381,33 +392,43 @@ impl Hub {
     /// Passes on what the peer of a session has to say: all of it, or nothing.
     fn say(&self, peer: &PeerId, messages: Vec<Message>) -> Result<(), SayError> {
         let mut state = self.state();
-        let State {
-            sessions, streams, ..
-        } = &mut *state;
-        let session = sessions.get_mut(peer).ok_or(SayError::Unknown)?;
-        let stream = streams.get(&session.stream).ok_or(SayError::Unknown)?;
-        if let Far::Whep(whep) = &session.far {
-            whep.check_candidates(messages.len())?;
+        let session = state.sessions.get_mut(peer).ok_or(SayError::Unknown)?;
+        if let Far::Resource(resource) = &session.far {
+            resource.check_candidates(messages.len())?;
         }
-        let places = stream
-            .incoming
-            .try_reserve_many(messages.len())
-            .map_err(|_| SayError::Full)?;
-        if let Far::Whep(whep) = &mut session.far {
-            whep.count_candidates(messages.len());
+        match &session.other {
+            Other::Host { .. } => {
+                let joined = state.say_to_host(peer, messages)?;
+                drop(state);
+                self.tell_of_join(joined);
+            }
+            Other::Peer(other) => {
+                let other = other.clone();
+                let heard = state.say_to_peer(peer, &other, messages);
+                drop(state);
+                self.tell_of_join(heard.joined);
+                for (peer, slow) in heard.slow {
+                    self.tell_of_end(&slow, "slow");
+                    slow.drop_slow(&peer);
+                }
+            }
+            // The far side has just gone.
+            Other::Nobody => {}
         }
-        let mut joined = None;
-        for (place, message) in places.zip(messages) {
-            joined = joined.or(session.hear(&message));
-            place.send(Incoming::Message {
-                peer: peer.clone(),
-                message,
-            });
-        }
-        drop(state);
-        self.tell_of_join(joined);
         Ok(())
     }
+}
+
+/// Who wants to join.
+struct Guest<'a> {
+    stream: &'a str,
+    /// What it takes the stream for.
+    kind: Kind,
+    info: PeerInfo,
+    offer: Option<String>,
+    far: Far,
+    /// Does it wait until there is a host, and again when that has gone?
+    waits: bool,
 }
 
 impl State {
@@ -417,7 +438,7 @@ impl State {
             own += usize::from(session.client == client);
             if session.stream == stream {
                 all += 1;
-                waiting += usize::from(!session.live && matches!(session.far, Far::Whep(_)));
+                waiting += usize::from(!session.live && matches!(session.far, Far::Resource(_)));
             }
         }
         if own >= limits.sessions_per_address {
@@ -439,63 +460,109 @@ impl State {
             .map_err(JoinError::TooOften)
     }
 
+    /// Is there a place at a stream that has but one? It may be that of somebody
+    /// who is lost.
+    fn find_place(&self, stream: &str, kind: Kind) -> Result<Option<PeerId>, JoinError> {
+        if kind == Kind::Publish {
+            return Ok(None);
+        }
+        let mut there = (self.sessions.iter())
+            .filter(|(_, it)| it.stream == stream && !it.is_alone())
+            .filter(|(_, it)| it.has_host() || matches!(it.far, Far::Resource(_)));
+        match there.next() {
+            None => Ok(None),
+            Some((peer, session)) if session.away => Ok(Some(peer.clone())),
+            Some(_) => Err(JoinError::Taken),
+        }
+    }
+
+    fn displace(&mut self, peer: &PeerId) {
+        if let Some(mut lost) = self.remove(peer) {
+            let reason = "it was lost, and another took its place";
+            let _ = lost.far.tell(Note::Ended(reason.to_owned()));
+            lost.say_farewell(peer, reason);
+        }
+    }
+
+    /// Puts a session before the host of its stream, which learns of it.
+    fn meet_host(
+        &self,
+        peer: &PeerId,
+        session: &mut Session,
+        info: PeerInfo,
+        offer: Option<String>,
+    ) -> Result<(), JoinError> {
+        let open = self.streams.get(&session.stream);
+        let open = open.ok_or(JoinError::Unknown)?;
+        let incoming = open.incoming.clone();
+        let farewell = incoming.try_reserve_owned().map_err(|it| refused(&it))?;
+        let notes = 1 + usize::from(offer.is_some());
+        let places = open.incoming.try_reserve_many(notes);
+        let mut places = places.map_err(|it| refused(&it))?;
+        let joined = Incoming::Joined {
+            peer: peer.clone(),
+            info,
+        };
+        let offer = offer.map(|sdp| Incoming::Message {
+            peer: peer.clone(),
+            message: Message::Offer { sdp },
+        });
+        let notes = [joined].into_iter().chain(offer);
+        for (place, note) in places.by_ref().zip(notes) {
+            place.send(note);
+        }
+        session.met_host(farewell);
+        Ok(())
+    }
+
+    fn say_to_host(
+        &mut self,
+        peer: &PeerId,
+        messages: Vec<Message>,
+    ) -> Result<Option<(String, Duration)>, SayError> {
+        let Self {
+            sessions, streams, ..
+        } = self;
+        let session = sessions.get_mut(peer).ok_or(SayError::Unknown)?;
+        let stream = streams.get(&session.stream).ok_or(SayError::Unknown)?;
+        let places = stream
+            .incoming
+            .try_reserve_many(messages.len())
+            .map_err(|_| SayError::Full)?;
+        session.count_candidates(messages.len());
+        let mut joined = None;
+        for (place, message) in places.zip(messages) {
+            joined = joined.or(session.hear(&message));
+            place.send(Incoming::Message {
+                peer: peer.clone(),
+                message,
+            });
+        }
+        Ok(joined)
+    }
+
     fn remove(&mut self, peer: &PeerId) -> Option<Session> {
         let session = self.sessions.remove(peer)?;
-        if let Far::Whep(whep) = &session.far {
-            self.resources.remove(&whep.id);
+        if let Far::Resource(resource) = &session.far {
+            self.resources.remove(&resource.id);
         }
         Some(session)
     }
 
     /// Takes a stream off, with all its sessions, which are to be dropped when
-    /// the lock is free again.
-    fn take_off(&mut self, name: &str) -> Vec<Session> {
+    /// the lock is free again. Those who wait stay, for the next host.
+    fn take_off(&mut self, name: &str) -> Vec<(PeerId, Session)> {
         self.streams.remove(name);
-        let of_it =
-            |(peer, session): (&PeerId, &Session)| (session.stream == name).then(|| peer.clone());
-        let peers: Vec<_> = self.sessions.iter().filter_map(of_it).collect();
-        peers.iter().filter_map(|peer| self.remove(peer)).collect()
-    }
-}
-
-impl Session {
-    /// Notes what passes. The first answer makes the session live: by what
-    /// protocol, and after how long.
-    fn hear(&mut self, message: &Message) -> Option<(String, Duration)> {
-        if self.live || !matches!(message, Message::Answer { .. }) {
-            return None;
-        }
-        self.live = true;
-        Some((self.protocol.clone(), self.began.elapsed()))
-    }
-
-    fn say_farewell(self, peer: &PeerId, reason: &str) {
-        if let Some(farewell) = self.farewell {
-            farewell.send(Incoming::Left {
-                peer: peer.clone(),
-                reason: reason.to_owned(),
-            });
-        }
-    }
-
-    fn drop_slow(mut self, peer: &PeerId) {
-        if let Far::Seat(seat) = &mut self.far {
-            seat.cut_off();
-        }
-        self.say_farewell(peer, "slow: it did not read what it was sent");
-    }
-}
-
-impl Far {
-    /// Hands over a note. Fails if the peer does not take it.
-    fn tell(&mut self, note: Note) -> Result<(), seat::Slow> {
-        match self {
-            Self::Whep(whep) => {
-                whep.tell(note);
-                Ok(())
+        let of_it = |session: &Session| session.stream == name && session.has_host();
+        let mut over = Vec::new();
+        for (peer, session) in self.sessions.iter_mut().filter(|(_, it)| of_it(it)) {
+            let stays = !self.shut && session.waits.is_some();
+            if !stays || session.be_alone(STREAM_ENDED).is_err() {
+                over.push(peer.clone());
             }
-            Self::Seat(seat) => seat.tell(note),
         }
+        let removed = |peer: PeerId| Some((peer.clone(), self.remove(&peer)?));
+        over.into_iter().filter_map(removed).collect()
     }
 }
 
@@ -507,7 +574,7 @@ fn refused<T>(error: &TrySendError<T>) -> JoinError {
 }
 
 /// A name for a peer. Random, so that it means nobody else after a restart,
-/// when the publisher still has the sessions of before.
+/// when the host still has the sessions of before.
 fn peer_name(protocol: &str) -> Result<PeerId, JoinError> {
     Ok(PeerId::new(format!("{protocol}-{}", random_name::<8>()?)))
 }

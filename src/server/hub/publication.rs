@@ -1,4 +1,4 @@
-//! A publisher's hold on its stream.
+//! A host's hold on its stream.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,14 +6,36 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Far, Hub, Note, QUEUE, STREAM_ENDED, Session, Stream};
+use super::{Hub, Note, Other, QUEUE, STREAM_ENDED, Session, Stream};
 use crate::access::client_of;
 use crate::address::IceServer;
 use crate::message::PeerId;
 use crate::server::events::Event;
 use crate::signaller::Incoming;
 
-/// Where a publisher is.
+/// What a stream is for, seen from its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It sends, to any number of viewers.
+    Publish,
+    /// It receives, from one peer at a time.
+    Receive,
+    /// Both, with one peer at a time.
+    Call,
+}
+
+impl Kind {
+    /// As lists say it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Receive => "receive",
+            Self::Call => "call",
+        }
+    }
+}
+
+/// Where a host is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Publisher {
     /// In this process.
@@ -22,10 +44,10 @@ pub(crate) enum Publisher {
     Remote(IpAddr),
 }
 
-/// Why nobody can publish.
+/// Why nobody can host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PublishError {
-    /// Another publisher has the stream.
+    /// Somebody else has the stream.
     Taken,
     /// The server has as many streams as it may have, or this client has.
     TooMany,
@@ -33,17 +55,20 @@ pub(crate) enum PublishError {
 
 /// A stream's place in the hub; dropping it takes the stream off.
 pub(crate) struct Publication {
-    hub: Arc<Hub>,
-    name: String,
+    pub(super) hub: Arc<Hub>,
+    pub(super) name: String,
+    kind: Kind,
     number: u64,
     gone: oneshot::Receiver<()>,
 }
 
 impl Hub {
-    /// Adds a stream. One whose publisher was lost makes way.
+    /// Adds a stream. One whose host was lost makes way. Those who wait for
+    /// something to watch join it.
     pub(crate) fn publish(
         self: &Arc<Self>,
         name: &str,
+        kind: Kind,
         ice_servers: &[IceServer],
         publisher: Publisher,
     ) -> Result<(Publication, mpsc::Receiver<Incoming>), PublishError> {
@@ -59,7 +84,8 @@ impl Hub {
         };
         let limits = self.rules.get().limits;
         let mut state = self.state();
-        if state.streams.get(name).is_some_and(|stream| !stream.away) {
+        let hosted = state.streams.get(name).is_some_and(|stream| !stream.away);
+        if hosted || state.has_pair(name) {
             return Err(PublishError::Taken);
         }
         if let Some(client) = client {
@@ -73,6 +99,7 @@ impl Hub {
         state.published += 1;
         let number = state.published;
         let stream = Stream {
+            kind,
             publication: number,
             incoming,
             ice_servers: ice_servers.into(),
@@ -89,27 +116,30 @@ impl Hub {
         let publication = Publication {
             hub: self.clone(),
             name: name.to_owned(),
+            kind,
             number,
             gone,
         };
+        if kind == Kind::Publish {
+            publication.welcome_waiting();
+        }
         Ok((publication, receiver))
     }
 
     /// Tells the peers of a stream that is gone.
-    fn end(&self, sessions: Vec<Session>) {
-        for mut session in sessions {
+    fn end(&self, sessions: Vec<(PeerId, Session)>) {
+        for (_, mut session) in sessions {
             self.tell_of_end(&session, "ended");
             let note = Note::Ended(STREAM_ENDED.to_owned());
-            if session.far.tell(note).is_err()
-                && let Far::Seat(seat) = &mut session.far
-            {
-                seat.cut_off();
+            if session.far.tell(note).is_err() {
+                session.far.cut_off();
             }
         }
     }
 
+    /// All may come at once, and all may leave.
     fn queue(&self) -> (mpsc::Sender<Incoming>, mpsc::Receiver<Incoming>) {
-        mpsc::channel(QUEUE + self.rules.get().limits.viewers_per_stream)
+        mpsc::channel(QUEUE + 2 * self.rules.get().limits.viewers_per_stream)
     }
 }
 
@@ -118,12 +148,12 @@ impl Publication {
     pub(crate) fn renew(&self) -> mpsc::Receiver<Incoming> {
         let (incoming, receiver) = self.hub.queue();
         let mut state = self.hub.state();
-        for session in state
-            .sessions
-            .values_mut()
-            .filter(|session| session.stream == self.name)
-        {
-            session.farewell = incoming.clone().try_reserve_owned().ok();
+        for session in state.sessions.values_mut() {
+            if let (Other::Host { farewell }, true) =
+                (&mut session.other, session.stream == self.name)
+            {
+                *farewell = incoming.clone().try_reserve_owned().ok();
+            }
         }
         if let Some(stream) = state.streams.get_mut(&self.name) {
             stream.incoming = incoming;
@@ -131,7 +161,7 @@ impl Publication {
         receiver
     }
 
-    /// Says whether the publisher has been lost and may come back. Until then
+    /// Says whether the host has been lost and may come back. Until then
     /// what it is told waits in its queue; and another one may take its place.
     pub(crate) fn set_away(&self, away: bool) {
         let mut state = self.hub.state();
@@ -141,7 +171,7 @@ impl Publication {
         }
     }
 
-    /// Waits until another publisher has taken its place.
+    /// Waits until another host has taken its place.
     pub(crate) async fn displaced(&mut self) {
         let _ = (&mut self.gone).await;
     }
@@ -152,8 +182,13 @@ impl Publication {
         let of_it = state
             .sessions
             .iter()
-            .filter(|(_, it)| it.stream == self.name);
+            .filter(|(_, it)| it.stream == self.name && it.has_host());
         of_it.map(|(peer, _)| peer.clone()).collect()
+    }
+
+    /// What it is for.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// What it is called.
@@ -166,7 +201,7 @@ impl Publication {
         self.hub.state().streams.len() == 1
     }
 
-    /// Where its publisher's notes go.
+    /// Where its host's notes go.
     pub(crate) fn hub(&self) -> Arc<Hub> {
         self.hub.clone()
     }

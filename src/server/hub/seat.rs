@@ -1,22 +1,26 @@
-//! A viewer that stays connected.
+//! A peer that stays connected.
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Hub, JoinError, SayError, peer_name};
+use super::{Guest, Hub, JoinError, Kind, SayError, peer_name};
 use crate::message::{Message, PeerId};
 use crate::signaller::{PeerInfo, Refusal};
 
-/// How many notes wait for a viewer. A publisher's description and all its
+/// How many notes wait for a peer. A host's description and all its
 /// candidates fit, twice.
 const QUEUE: usize = 128;
 
 /// What a peer is told.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Note {
-    /// Its publisher has a note for it.
+    /// Whom it waits for is here.
+    Came(PeerInfo),
+    /// That one has a note for it.
     Message(Message),
+    /// Whom it waits for has gone, because of this; it waits on.
+    Went(String),
     /// It is turned away; nothing follows.
     Refused(Refusal),
     /// Its session is over; nothing follows.
@@ -27,7 +31,7 @@ impl Note {
     /// A word for the end of a session that this is, in metrics.
     pub(super) fn cause(&self) -> &'static str {
         match self {
-            Self::Message(_) | Self::Ended(_) => "ended",
+            Self::Came(_) | Self::Message(_) | Self::Went(_) | Self::Ended(_) => "ended",
             Self::Refused(Refusal::Incompatible(_)) => "incompatible",
             Self::Refused(Refusal::Malformed(_)) => "malformed",
             Self::Refused(Refusal::Busy(_)) => "busy",
@@ -62,47 +66,67 @@ impl Far {
     }
 }
 
-/// A viewer's place. Dropped, it leaves; see [`Voice::leave`].
+/// A peer's place. Dropped, it leaves; see [`Voice::leave`].
 pub(crate) struct Seat {
     /// Where it speaks.
     pub(crate) voice: Voice,
-    /// Which stream it watches.
+    /// Which stream it has joined.
     pub(crate) stream: String,
+    /// What it takes that for.
+    pub(crate) kind: Kind,
+    /// Does it keep its place while nobody hosts the stream?
+    pub(crate) waits: bool,
     /// What it is told. Ends with the session.
     pub(crate) notes: mpsc::Receiver<Note>,
     /// Fires when the peer reads too slowly; its session is over then.
     pub(crate) slow: oneshot::Receiver<()>,
 }
 
-/// What a viewer says goes through this. Dropped, it leaves.
+/// What a peer says goes through this. Dropped, it leaves.
 pub(crate) struct Voice {
     /// `None` once it has nothing to leave.
     hub: Option<Arc<Hub>>,
-    /// What its publisher calls it.
+    /// What its host calls it.
     pub(crate) peer: PeerId,
 }
 
 impl Hub {
-    /// A viewer sits down; its publisher is told. Its name begins with its protocol.
+    /// A peer sits down; the host of the stream is told. Its name begins with its
+    /// protocol. `waits`: it keeps its place while there is no host.
     pub(crate) fn sit_down(
         self: &Arc<Self>,
         stream: &str,
+        kind: Kind,
         info: PeerInfo,
+        waits: bool,
     ) -> Result<Seat, JoinError> {
         let peer = peer_name(&info.protocol)?;
-        let (far, seat) = self.seat(stream, &peer);
-        if let Err(error) = self.join(stream, &peer, info, None, super::Far::Seat(far)) {
+        let (far, mut seat) = self.seat(stream, kind, &peer);
+        seat.waits = waits;
+        let guest = Guest {
+            stream,
+            kind,
+            info,
+            offer: None,
+            far: super::Far::Seat(far),
+            waits,
+        };
+        if let Err(error) = self.join(&peer, guest) {
             seat.voice.forget();
             return Err(error);
         }
         Ok(seat)
     }
 
-    /// A viewer that the publisher of `stream` has not forgotten, although we
-    /// have, gets its place back. `None` if there is no room, or if there is such
-    /// a peer.
-    pub(crate) fn sit_again(self: &Arc<Self>, stream: &str, peer: &PeerId) -> Option<Seat> {
-        let (far, seat) = self.seat(stream, peer);
+    /// A peer that the host of `stream` has not forgotten, although we have, gets
+    /// its place back. `None` if there is no room, or if there is such a peer.
+    pub(crate) fn sit_again(
+        self: &Arc<Self>,
+        stream: &str,
+        kind: Kind,
+        peer: &PeerId,
+    ) -> Option<Seat> {
+        let (far, seat) = self.seat(stream, kind, peer);
         if self.add_again(stream, peer, super::Far::Seat(far)).is_err() {
             seat.voice.forget();
             return None;
@@ -111,7 +135,7 @@ impl Hub {
     }
 
     /// Both sides of a place that is not in the hub yet.
-    fn seat(self: &Arc<Self>, stream: &str, peer: &PeerId) -> (Far, Seat) {
+    fn seat(self: &Arc<Self>, stream: &str, kind: Kind, peer: &PeerId) -> (Far, Seat) {
         let (notes_in, notes) = mpsc::channel(QUEUE);
         let (cut_off, slow) = oneshot::channel();
         let far = Far {
@@ -125,6 +149,8 @@ impl Hub {
         let seat = Seat {
             voice,
             stream: stream.to_owned(),
+            kind,
+            waits: false,
             notes,
             slow,
         };
@@ -133,11 +159,40 @@ impl Hub {
 }
 
 impl Voice {
-    /// Passes on what the viewer says.
+    /// Passes on what the peer says.
     pub(crate) fn say(&self, message: Message) -> Result<(), SayError> {
         match &self.hub {
             Some(hub) => hub.say(&self.peer, vec![message]),
             None => Err(SayError::Unknown),
+        }
+    }
+
+    /// It waits, and will not speak with whom it has met: `why` is
+    /// [`Note::Refused`] or [`Note::Ended`]. From a host it leaves.
+    pub(crate) fn dismiss(&self, why: Note) {
+        if let Some(hub) = &self.hub {
+            hub.dismiss(&self.peer, why);
+        }
+    }
+
+    /// It keeps its place from now on while nobody hosts the stream; a host is
+    /// told `info`.
+    pub(crate) fn wait(&self, info: PeerInfo) {
+        if let Some(hub) = &self.hub {
+            hub.wait(&self.peer, info);
+        }
+    }
+
+    /// Is there somebody to speak with?
+    pub(crate) fn is_met(&self) -> bool {
+        let hub = self.hub.as_ref();
+        hub.is_some_and(|hub| hub.is_met(&self.peer))
+    }
+
+    /// Says whether its connection has been lost and may come back.
+    pub(crate) fn set_away(&self, away: bool) {
+        if let Some(hub) = &self.hub {
+            hub.set_away(&self.peer, away);
         }
     }
 

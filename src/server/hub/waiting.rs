@@ -1,11 +1,12 @@
-//! A WHEP viewer, which asks by HTTP and is told only what answers its requests.
+//! A peer that asks by HTTP (WHEP, WHIP), and is told only what answers its
+//! requests.
 
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use tokio::sync::oneshot;
 
-use super::{Hub, JoinError, Note, SayError, peer_name, random_name};
+use super::{Guest, Hub, JoinError, Kind, Note, SayError, peer_name, random_name};
 use crate::message::{Message, PeerId};
 use crate::server::mark::Mark;
 use crate::signaller::{PeerInfo, Refusal};
@@ -13,7 +14,7 @@ use crate::signaller::{PeerInfo, Refusal};
 /// How many candidates a session may send in its life.
 const CANDIDATES: usize = 256;
 
-/// What the publisher said to an offer.
+/// What the far side said to an offer.
 #[derive(Debug)]
 pub(crate) enum Reply {
     /// The description that answers it.
@@ -32,7 +33,7 @@ pub(crate) struct Resource {
     pub(crate) ufrags: Vec<String>,
 }
 
-/// The hub's side of a WHEP session.
+/// The hub's side of a session.
 pub(super) struct Far {
     /// Unguessable; stands in the session's URL.
     pub(super) id: String,
@@ -51,9 +52,10 @@ impl Far {
             Note::Refused(refusal) => Reply::Refused(refusal),
             Note::Ended(reason) => Reply::Ended(reason),
             Note::Message(other) => {
-                tracing::debug!("WHEP has no way to send {}", kind_of(&other));
+                tracing::debug!("WHEP and WHIP have no way to send {}", kind_of(&other));
                 return;
             }
+            Note::Came(_) | Note::Went(_) => return,
         };
         if let Some(answer) = self.answer.take() {
             let _ = answer.send(reply);
@@ -76,7 +78,7 @@ impl Far {
 /// A peer that waits for its answer. Dropped, it leaves; see [`keep`](Self::keep).
 pub(crate) struct Waiting {
     hub: Arc<Hub>,
-    /// What the publisher calls it.
+    /// What the far side calls it.
     pub(crate) peer: PeerId,
     /// Unguessable; stands in the session's URL.
     pub(crate) id: String,
@@ -90,16 +92,18 @@ pub(crate) struct Waiting {
 }
 
 impl Hub {
-    /// A peer wants to watch, and offers; its publisher is told.
+    /// A peer wants to join a stream of this kind, and offers; the host is told,
+    /// or whoever waits to receive it.
     pub(crate) fn ask(
         self: &Arc<Self>,
         stream: &str,
+        kind: Kind,
         info: PeerInfo,
         offer: String,
     ) -> Result<Waiting, JoinError> {
         let (id, etag) = (random_name::<16>()?, random_name::<8>()?);
         let peer = peer_name(&info.protocol)?;
-        let links = self.links(stream).ok_or(JoinError::Unknown)?;
+        let links = self.links(stream, kind)?;
         let mark = Mark::of_resource(&id).text();
         let info = PeerInfo {
             mark: Some(mark),
@@ -113,7 +117,15 @@ impl Hub {
             candidates: 0,
             answer: Some(answer),
         };
-        self.join(stream, &peer, info, Some(offer), super::Far::Whep(far))?;
+        let guest = Guest {
+            stream,
+            kind,
+            info,
+            offer: Some(offer),
+            far: super::Far::Resource(far),
+            waits: false,
+        };
+        self.join(&peer, guest)?;
         Ok(Waiting {
             hub: self.clone(),
             peer,
@@ -125,27 +137,28 @@ impl Hub {
         })
     }
 
-    /// The resource of a WHEP session of `stream`.
-    pub(crate) fn resource(&self, stream: &str, id: &str) -> Option<Resource> {
+    /// The resource of a session of `stream` that came by this protocol.
+    pub(crate) fn resource(&self, stream: &str, protocol: &str, id: &str) -> Option<Resource> {
         let state = self.state();
         let session = state.sessions.get(state.resources.get(id)?)?;
         match &session.far {
-            super::Far::Whep(whep) if session.stream == stream => Some(Resource {
-                etag: whep.etag.clone(),
-                ufrags: whep.ufrags.clone(),
-            }),
+            super::Far::Resource(it) if session.stream == stream => (session.protocol == protocol)
+                .then(|| Resource {
+                    etag: it.etag.clone(),
+                    ufrags: it.ufrags.clone(),
+                }),
             _ => None,
         }
     }
 
-    /// Passes on what a WHEP session has to say of its candidates: all of it,
+    /// Passes on what a session has to say of its candidates: all of it,
     /// or nothing.
     pub(crate) fn trickle(&self, id: &str, messages: Vec<Message>) -> Result<(), SayError> {
         let peer = self.peer_of(id).ok_or(SayError::Unknown)?;
         self.say(&peer, messages)
     }
 
-    /// A WHEP session is deleted. `false` if there is no such session.
+    /// A session is deleted. `false` if there is no such session.
     pub(crate) fn delete(&self, id: &str) -> bool {
         self.peer_of(id)
             .is_some_and(|peer| self.leave(&peer, "it said goodbye"))

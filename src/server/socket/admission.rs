@@ -3,20 +3,20 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure;
 use super::resume::{Client, Kept, secret};
-use crate::access::{Action, Grant};
+use crate::access::Action;
 use crate::address::encode_part;
 use crate::message::v1::{self, Code, Failure, Hello, Role, Secret, Standing, Welcome};
 use crate::message::{PeerId, VERSION};
-use crate::server::hub::{JoinError, Publication, PublishError, Publisher};
+use crate::server::hub::{JoinError, Kind, Publication, PublishError, Publisher};
 use crate::server::mark::Mark;
 use crate::server::routes::App;
 use crate::server::rules::unix_time;
-use crate::signaller::{Incoming, PeerInfo, envelope};
+use crate::signaller::{PeerInfo, envelope};
 
 /// How long a viewer that comes back waits for its publisher to do the same.
 /// Clients give us ten seconds.
@@ -47,51 +47,63 @@ pub(super) async fn admit(
                     run `sigmund serve` for that";
         return Err(failure(Code::Unsupported, text, false));
     }
-    if let Some(kept) = resumed(app, &hello).await? {
-        let sessions = match &kept.client {
-            Client::Publisher(publication, _) => Some(publication.peers()),
-            Client::Viewer(_) => None,
-        };
+    if let Some(mut kept) = resumed(app, &hello).await? {
+        if let (Client::Viewer(seat), true) =
+            (&mut kept.client, hello.wait && hello.role == Role::View)
+        {
+            let info = info(&hello, &caller, &kept.resume);
+            seat.waits = true;
+            seat.voice.wait(info);
+        }
         let mut welcome = welcome(app, &kept, &caller);
-        welcome.sessions = sessions;
+        if let Client::Publisher(publication, _) = &kept.client {
+            welcome.sessions = Some(publication.peers());
+        }
         return Ok((kept, welcome));
     }
     let resume = secret().ok_or_else(no_random)?;
     let client = match hello.role {
-        Role::View => view(app, hello, &caller, &resume)?,
-        Role::Publish => {
-            let (publication, incoming) = publish(app, &hello.stream, &caller)?;
-            take_back(app, &publication, &hello.sessions, stop);
-            Client::Publisher(publication, incoming)
+        Role::View => sit_down(app, Kind::Publish, hello, &caller, &resume)?,
+        Role::Publish => host(app, Kind::Publish, &hello, &caller, stop)?,
+        Role::Call if app.remote_publishers && !app.hub.is_hosted(&hello.stream) => {
+            host(app, Kind::Call, &hello, &caller, stop)?
         }
+        Role::Call if hello.host => return Err(taken()),
+        Role::Call => sit_down(app, Kind::Call, hello, &caller, &resume)?,
     };
     let kept = app.slots.keep(client, resume).ok_or_else(no_random)?;
     let welcome = welcome(app, &kept, &caller);
     Ok((kept, welcome))
 }
 
-fn authorise(app: &App, hello: &Hello) -> Result<Grant, Failure> {
-    let action = match hello.role {
-        Role::View => Action::View,
-        Role::Publish => Action::Publish,
+fn authorise(app: &App, hello: &Hello) -> Result<(), Failure> {
+    let actions: &[_] = match hello.role {
+        Role::View => &[Action::View],
+        Role::Publish => &[Action::Publish],
+        Role::Call => &[Action::Publish, Action::View],
     };
     let token = hello.token.as_ref().map(Secret::reveal);
-    app.check(token, action, Some(&hello.stream))
-        .map_err(|denied| failure(Code::Unauthorized, denied.to_string(), false))
+    for action in actions {
+        app.check(token, *action, Some(&hello.stream))
+            .map_err(|denied| failure(Code::Unauthorized, denied.to_string(), false))?;
+    }
+    Ok(())
 }
 
-/// What the client had, if it asks for it. A publisher that is too late, or
-/// whose server has begun anew, begins anew, too.
+/// What the client had, if it asks for it. A host that is too late, or whose
+/// server has begun anew, begins anew, too.
 async fn resumed(app: &App, hello: &Hello) -> Result<Option<Kept>, Failure> {
     let Some(resume) = &hello.resume else {
         return Ok(None);
     };
-    let kept = match hello.role {
-        Role::Publish => app.slots.reclaim(resume).await,
-        Role::View => reclaimed(app, &hello.stream, resume).await,
+    let begins_anew = hello.role == Role::Publish || hello.host;
+    let kept = if begins_anew {
+        app.slots.reclaim(resume).await
+    } else {
+        reclaimed(app, &hello.stream, resume).await
     };
     let kept = kept.filter(|kept| kept.is(hello.role, &hello.stream));
-    if kept.is_none() && hello.role == Role::View {
+    if kept.is_none() && !begins_anew {
         let text =
             "the session is no longer known here; say hello without `resume` to begin another";
         return Err(failure(Code::Gone, text, true));
@@ -99,11 +111,11 @@ async fn resumed(app: &App, hello: &Hello) -> Result<Option<Kept>, Failure> {
     Ok(kept)
 }
 
-/// What a viewer had. A server that has begun anew knows that only when the
-/// publisher is back too.
+/// What a guest had. A server that has begun anew knows that only when the
+/// host is back too.
 async fn reclaimed(app: &App, stream: &str, resume: &Secret) -> Option<Kept> {
     let mut deadline = Instant::now() + RETURN;
-    if app.hub.links(stream).is_some() {
+    if app.hub.ice_servers(stream).is_some() {
         let grace = app.rules().limits.resume_timeout * FOLLOW;
         deadline = deadline.min(app.began + grace);
     }
@@ -116,7 +128,7 @@ async fn reclaimed(app: &App, stream: &str, resume: &Secret) -> Option<Kept> {
     }
 }
 
-/// Keeps the places of those whose sessions a publisher still has.
+/// Keeps the places of those whose sessions a host still has.
 fn take_back(
     app: &App,
     publication: &Publication,
@@ -128,7 +140,9 @@ fn take_back(
         let Some(mark) = Mark::parse(mark) else {
             continue;
         };
-        let seat = app.hub.sit_again(publication.name(), peer);
+        let seat = app
+            .hub
+            .sit_again(publication.name(), publication.kind(), peer);
         let kept = seat.and_then(|seat| app.slots.keep_marked(Client::Viewer(seat), mark));
         if let Some(kept) = kept {
             tokio::spawn(kept.park(grace, stop.clone()));
@@ -136,24 +150,38 @@ fn take_back(
     }
 }
 
-fn view(app: &App, hello: Hello, caller: &Caller, resume: &Secret) -> Result<Client, Failure> {
+/// What is told of a guest.
+fn info(hello: &Hello, caller: &Caller, resume: &Secret) -> PeerInfo {
     let agent = hello.agent.as_deref().or(caller.agent.as_deref());
-    let info = PeerInfo {
+    PeerInfo {
         protocol: "v1".to_owned(),
         address: Some(caller.address),
         agent: agent.map(v1::agent),
-        receives: hello.receives,
+        receives: hello.receives.clone(),
         channel: Some(envelope::CHANNEL),
         mark: Some(Mark::of_connection(resume.reveal()).text()),
         ..PeerInfo::default()
-    };
-    let seat = app.hub.sit_down(&hello.stream, info);
+    }
+}
+
+fn sit_down(
+    app: &App,
+    kind: Kind,
+    hello: Hello,
+    caller: &Caller,
+    resume: &Secret,
+) -> Result<Client, Failure> {
+    let waits = hello.wait && kind == Kind::Publish;
+    let info = info(&hello, caller, resume);
+    let seat = app.hub.sit_down(&hello.stream, kind, info, waits);
     seat.map(Client::Viewer).map_err(|error| match error {
         JoinError::Unknown => failure(
             Code::NotFound,
             "there is no stream of that name (now); GET /streams lists those there are",
             true,
         ),
+        JoinError::Other(kind) => other_kind(kind),
+        JoinError::Taken => failure(Code::Taken, "somebody else has that place", true),
         JoinError::NotLive => failure(Code::Busy, "the stream is not live now", true),
         JoinError::Full => failure(
             Code::Busy,
@@ -174,25 +202,39 @@ fn view(app: &App, hello: Hello, caller: &Caller, resume: &Secret) -> Result<Cli
     })
 }
 
-fn publish(
+fn other_kind(kind: Kind) -> Failure {
+    let text = match kind {
+        Kind::Publish => "that stream is sent, and no call; join it as viewer",
+        Kind::Receive => "that stream is received; send it by WHIP, to /whip/STREAM",
+        Kind::Call => "that is a call; join it with the role \"call\"",
+    };
+    failure(Code::NotFound, text, true)
+}
+
+fn host(
     app: &App,
-    stream: &str,
+    kind: Kind,
+    hello: &Hello,
     caller: &Caller,
-) -> Result<(Publication, mpsc::Receiver<Incoming>), Failure> {
+    stop: &watch::Receiver<()>,
+) -> Result<Client, Failure> {
     let publisher = Publisher::Remote(caller.address);
-    let published = app.hub.publish(stream, &[], publisher);
-    published.map_err(|error| match error {
-        PublishError::Taken => failure(
-            Code::Taken,
-            "another publisher has that stream; choose another name, or wait until it ends",
-            true,
-        ),
+    let published = app.hub.publish(&hello.stream, kind, &[], publisher);
+    let (publication, incoming) = published.map_err(|error| match error {
+        PublishError::Taken => taken(),
         PublishError::TooMany => failure(
             Code::TooMany,
             "there are as many streams as there may be",
             true,
         ),
-    })
+    })?;
+    take_back(app, &publication, &hello.sessions, stop);
+    Ok(Client::Publisher(publication, incoming))
+}
+
+fn taken() -> Failure {
+    let text = "somebody else has that stream; choose another name, or wait until it ends";
+    failure(Code::Taken, text, true)
 }
 
 fn welcome(app: &App, kept: &Kept, caller: &Caller) -> Welcome {
@@ -210,6 +252,15 @@ fn welcome(app: &App, kept: &Kept, caller: &Caller) -> Welcome {
             (stream, PeerId::new(v1::PUBLISHER), host.map(page))
         }
     };
+    let (mut host, mut sessions) = (false, None);
+    match &kept.client {
+        Client::Publisher(publication, _) => host = publication.kind() == Kind::Call,
+        Client::Viewer(seat) if seat.waits => {
+            let there = seat.voice.is_met().then(|| PeerId::new(v1::PUBLISHER));
+            sessions = Some(there.into_iter().collect());
+        }
+        Client::Viewer(_) => {}
+    }
     let own = app.hub.ice_servers(stream).unwrap_or_default();
     let minted = app.rules().ice.for_peer(peer.as_str(), unix_time());
     let servers = own.iter().chain(&minted);
@@ -219,7 +270,8 @@ fn welcome(app: &App, kept: &Kept, caller: &Caller) -> Welcome {
         resume: kept.resume.clone(),
         ice_servers: servers.map(v1::IceServer::from).collect(),
         address,
-        sessions: None,
+        host,
+        sessions,
     }
 }
 

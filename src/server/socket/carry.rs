@@ -75,11 +75,15 @@ pub(super) async fn run(
     let work = async {
         match client {
             Client::Viewer(Seat {
-                voice, notes, slow, ..
+                voice,
+                notes,
+                slow,
+                waits,
+                ..
             }) => tokio::select! {
                 biased;
                 Ok(()) = slow => Ending::Failed(too_slow()),
-                ending = read(receiver, limits, 1, |it| from_viewer(voice, it)) => ending,
+                ending = read(receiver, limits, 1, |it| from_viewer(voice, *waits, it)) => ending,
                 ending = write(sender, Queue::Viewer(notes)) => ending,
             },
             Client::Publisher(publication, incoming) => {
@@ -202,6 +206,14 @@ impl Queue<'_> {
     async fn next(&mut self) -> Option<Envelope> {
         match self {
             Self::Viewer(notes) => Some(match notes.recv().await? {
+                Note::Came(info) => Envelope::Joined {
+                    peer: PeerId::new(PUBLISHER),
+                    info: info.into(),
+                },
+                Note::Went(reason) => Envelope::Left {
+                    peer: PeerId::new(PUBLISHER),
+                    reason: envelope::cut(reason),
+                },
                 Note::Message(note) => Envelope::Note {
                     peer: PeerId::new(PUBLISHER),
                     note,
@@ -219,9 +231,18 @@ impl Queue<'_> {
     }
 }
 
-fn from_viewer(voice: &Voice, envelope: Envelope) -> Option<Ending> {
-    let Envelope::Note { note, .. } = envelope else {
-        return Some(Ending::Failed(malformed("viewers send notes only")));
+fn from_viewer(voice: &Voice, waits: bool, envelope: Envelope) -> Option<Ending> {
+    let note = match envelope {
+        Envelope::Note { note, .. } => note,
+        Envelope::Refuse { kind, text, .. } if waits => {
+            voice.dismiss(Note::Refused(envelope::refusal_of(kind, text)));
+            return None;
+        }
+        Envelope::End { reason, .. } if waits => {
+            voice.dismiss(Note::Ended(reason));
+            return None;
+        }
+        _ => return Some(Ending::Failed(malformed("viewers send notes only"))),
     };
     if let message::Message::Bye { reason } = note {
         voice.leave(&reason);

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::message::v1::{Role, Secret};
-use crate::server::hub::{Publication, Seat};
+use crate::server::hub::{Kind, Publication, Seat};
 use crate::server::mark::Mark;
 use crate::signaller::Incoming;
 
@@ -139,8 +139,20 @@ impl Kept {
     /// Is this the client that it says it is?
     pub(super) fn is(&self, role: Role, stream: &str) -> bool {
         match &self.client {
-            Client::Viewer(seat) => role == Role::View && seat.stream == stream,
-            Client::Publisher(it, _) => role == Role::Publish && it.name() == stream,
+            Client::Viewer(seat) => {
+                let took = match seat.kind {
+                    Kind::Call => Role::Call,
+                    Kind::Publish | Kind::Receive => Role::View,
+                };
+                role == took && seat.stream == stream
+            }
+            Client::Publisher(it, _) => {
+                let took = match it.kind() {
+                    Kind::Call => Role::Call,
+                    Kind::Publish | Kind::Receive => Role::Publish,
+                };
+                role == took && it.name() == stream
+            }
         }
     }
 
@@ -178,8 +190,9 @@ impl Kept {
 
 impl Client {
     fn set_away(&self, away: bool) {
-        if let Self::Publisher(publication, _) = self {
-            publication.set_away(away);
+        match self {
+            Self::Viewer(seat) => seat.voice.set_away(away),
+            Self::Publisher(publication, _) => publication.set_away(away),
         }
     }
 

@@ -18,13 +18,13 @@ async fn two_elements_share_a_port() {
     let list = get(one.address(), "/streams").await.body;
     assert_eq!(
         list,
-        r#"{"streams":[{"name":"cam","viewers":0},{"name":"other","viewers":0}]}"#
+        r#"{"streams":[{"kind":"publish","name":"cam","viewers":0},{"kind":"publish","name":"other","viewers":0}]}"#
     );
     other.close().await;
     one.session().await;
     assert_eq!(
         get(one.address(), "/streams").await.body,
-        r#"{"streams":[{"name":"cam","viewers":1}]}"#
+        r#"{"streams":[{"kind":"publish","name":"cam","viewers":1}]}"#
     );
 }
 

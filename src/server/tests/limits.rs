@@ -24,7 +24,12 @@ impl Strict {
             .unwrap();
         let (publication, incoming) = server
             .hub()
-            .publish("cam", &[], crate::server::Publisher::Local)
+            .publish(
+                "cam",
+                crate::server::Kind::Publish,
+                &[],
+                crate::server::Publisher::Local,
+            )
             .unwrap();
         Self {
             server,
@@ -275,11 +280,21 @@ async fn a_publisher_that_does_not_read_holds_up_nobody_else() {
     let (_stuck, mut unread) = strict
         .server
         .hub()
-        .publish("stuck", &[], crate::server::Publisher::Local)
+        .publish(
+            "stuck",
+            crate::server::Kind::Publish,
+            &[],
+            crate::server::Publisher::Local,
+        )
         .unwrap();
     let (hub, mut waiting) = (strict.server.hub().clone(), Vec::new());
     let full = loop {
-        match hub.ask("stuck", Default::default(), OFFER.into()) {
+        match hub.ask(
+            "stuck",
+            crate::server::Kind::Publish,
+            Default::default(),
+            OFFER.into(),
+        ) {
             Ok(one) => waiting.push(one),
             Err(error) => break error,
         }

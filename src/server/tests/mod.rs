@@ -6,6 +6,7 @@ mod limits;
 mod socket;
 mod tls;
 mod whep;
+mod whip;
 mod who;
 
 use std::net::SocketAddr;

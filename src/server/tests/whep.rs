@@ -414,7 +414,10 @@ async fn streams_are_listed_with_their_viewers() {
         (list.status, list.header("content-type")),
         (200, "application/json")
     );
-    assert_eq!(list.body, r#"{"streams":[{"name":"cam","viewers":1}]}"#);
+    assert_eq!(
+        list.body,
+        r#"{"streams":[{"kind":"publish","name":"cam","viewers":1}]}"#
+    );
     publisher
         .tell(Outgoing::End {
             peer,

@@ -121,6 +121,8 @@ async fn ask_rival(
         role: Role::Publish,
         stream: subjects.stream.clone(),
         token: None,
+        wait: false,
+        host: false,
         resume: None,
         sessions: Vec::new(),
         receives: None,
@@ -260,6 +262,7 @@ impl Carrier {
             resume: Secret::new(String::new()),
             ice_servers: self.ice_servers.iter().map(Into::into).collect(),
             address: None,
+            host: false,
             sessions: None,
         };
         let info = PeerInfo {

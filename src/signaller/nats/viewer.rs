@@ -69,6 +69,8 @@ impl Viewer {
                 role: Role::View,
                 stream: subjects.stream.clone(),
                 token: None,
+                wait: false,
+                host: false,
                 resume: None,
                 sessions: Vec::new(),
                 receives: self.receives.clone(),

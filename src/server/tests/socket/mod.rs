@@ -1,5 +1,6 @@
 //! `sigmund.v1` over real WebSockets, message by message.
 
+mod calls;
 mod handshake;
 mod limits;
 mod resume;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::access::{Limits, Token};
 use crate::address::IceServer;
-use crate::server::{Server, Settings};
+use crate::server::{Kind, Server, Settings};
 use crate::signaller::dial::{self, Tls};
 
 /// A server that takes publishers from elsewhere.
@@ -321,7 +322,11 @@ async fn ice_servers_are_told_to_viewers() {
     let relay = Relay::new().await;
     let servers = IceServer::parse_list(servers).unwrap();
     let local = crate::server::Publisher::Local;
-    let _published = relay.0.hub().publish("cam", &servers, local).ok();
+    let _published = relay
+        .0
+        .hub()
+        .publish("cam", Kind::Publish, &servers, local)
+        .ok();
     let (_, welcome) = Client::welcomed(relay.address(), hello("view")).await;
     let expected = json!([
         {"urls": ["stun:stun.example.net:3478"]},

@@ -1,4 +1,5 @@
-//! WHEP (draft-ietf-wish-whep), whose HTTP rules are those of WHIP (RFC 9725).
+//! WHIP (RFC 9725), and WHEP (draft-ietf-wish-whep), whose HTTP rules are the
+//! same: one brings a stream, the other takes one.
 //!
 //! The client offers. We never make a counter-offer, and there is no ICE
 //! restart: a peer whose network changes joins anew.
@@ -14,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
 use super::accept::Client;
-use super::hub::{JoinError, Reply, SayError, Waiting};
+use super::hub::{JoinError, Kind, Reply, Resource, SayError, Waiting};
 use super::mark::Mark;
 use super::problem::Problem;
 use super::routes::{self, App, method_not_allowed, read_body, text};
@@ -40,22 +41,75 @@ pub(crate) const CHANNEL: Capabilities = Capabilities {
 
 type Shared = State<Arc<App>>;
 
-/// `/whep/STREAM`: where sessions begin.
+/// Which way media go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// To us: the client publishes.
+    Whip,
+    /// From us: the client watches.
+    Whep,
+}
+
+impl Direction {
+    /// The first part of its paths, and its name as a protocol.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Whip => "whip",
+            Self::Whep => "whep",
+        }
+    }
+
+    /// The right that it takes.
+    fn action(self) -> Action {
+        match self {
+            Self::Whip => Action::Publish,
+            Self::Whep => Action::View,
+        }
+    }
+
+    /// The streams that it is for.
+    fn kind(self) -> Kind {
+        match self {
+            Self::Whip => Kind::Receive,
+            Self::Whep => Kind::Publish,
+        }
+    }
+
+    /// Who its ICE servers are for while it has no name yet.
+    fn nobody(self) -> &'static str {
+        match self {
+            Self::Whip => "publisher",
+            Self::Whep => "viewer",
+        }
+    }
+
+    /// Who answers, in words.
+    fn far_side(self) -> &'static str {
+        match self {
+            Self::Whip => "whoever receives the stream",
+            Self::Whep => "the publisher of the stream",
+        }
+    }
+}
+
+/// `/whep/STREAM`, `/whip/STREAM`: where sessions begin.
 pub(super) async fn endpoint(
+    direction: Direction,
     app: Shared,
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Path(stream) = path.map_err(|_| no_stream())?;
+    let Path(stream) = path.map_err(|_| no_stream(direction))?;
     let (parts, body) = request.into_parts();
     match parts.method {
-        Method::OPTIONS => Ok(endpoint_options(&app, &stream, &parts.headers).await),
-        Method::POST => join(&app, &stream, &parts, body).await,
+        Method::OPTIONS => Ok(endpoint_options(direction, &app, &stream, &parts.headers).await),
+        Method::POST => join(direction, &app, &stream, &parts, body).await,
         // "a 2xx successful response with no content"; the type tells players
         // what may be posted here.
         Method::GET | Method::HEAD => {
-            app.admit(&parts.headers, Action::View, Some(&stream))?;
-            app.hub.links(&stream).ok_or_else(no_stream)?;
+            app.admit(&parts.headers, direction.action(), Some(&stream))?;
+            let links = app.hub.links(&stream, direction.kind());
+            links.map_err(|error| join_problem(direction, error))?;
             Ok([
                 (header::CONTENT_TYPE, SDP),
                 (ACCEPT_POST, SDP),
@@ -67,12 +121,14 @@ pub(super) async fn endpoint(
     }
 }
 
-/// `/whep/STREAM/SESSION`: one session.
+/// `/whep/STREAM/SESSION`, `/whip/STREAM/SESSION`: one session.
 pub(super) async fn session(
+    direction: Direction,
     app: Shared,
     path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let no_session = || no_session(direction);
     let Path((stream, id)) = path.map_err(|_| no_session())?;
     let (parts, body) = request.into_parts();
     if parts.method == Method::OPTIONS {
@@ -82,11 +138,20 @@ pub(super) async fn session(
         ];
         return Ok((allowed, routes::options().await).into_response());
     }
-    app.admit(&parts.headers, Action::View, Some(&stream))?;
+    app.admit(&parts.headers, direction.action(), Some(&stream))?;
+    let resource = || {
+        let found = app.hub.resource(&stream, direction.name(), &id);
+        found.ok_or_else(no_session)
+    };
     match parts.method {
-        Method::PATCH => trickle(&app, &stream, &id, &parts, body).await,
+        Method::PATCH => {
+            let patched = trickle(&app, &resource()?, &parts, body).await?;
+            let unsaid = |error| trickle_problem(direction, error);
+            app.hub.trickle(&id, patched).map_err(unsaid)?;
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
         Method::DELETE => {
-            let known = app.hub.resource(&stream, &id).is_some();
+            let known = resource().is_ok();
             if (known && app.hub.delete(&id)) || end_again(&app, &stream, &id).await {
                 Ok(StatusCode::OK.into_response())
             } else {
@@ -94,8 +159,7 @@ pub(super) async fn session(
             }
         }
         Method::GET | Method::HEAD => {
-            let known = app.hub.resource(&stream, &id).is_some();
-            if known || app.slots.knows(Mark::of_resource(&id)) {
+            if resource().is_ok() || app.slots.knows(Mark::of_resource(&id)) {
                 Ok(StatusCode::NO_CONTENT.into_response())
             } else {
                 Err(no_session())
@@ -116,23 +180,37 @@ async fn end_again(app: &App, stream: &str, id: &str) -> bool {
 
 /// Tells the ICE servers too, for clients that cannot take them later, but not
 /// in a CORS preflight, which carries no token (RFC 9725 section 4.6).
-async fn endpoint_options(app: &App, stream: &str, headers: &HeaderMap) -> Response {
+async fn endpoint_options(
+    direction: Direction,
+    app: &App,
+    stream: &str,
+    headers: &HeaderMap,
+) -> Response {
     let allowed = [
         (header::ALLOW, "POST, GET, HEAD, OPTIONS"),
         (ACCEPT_POST, SDP),
     ];
     let mut response = (allowed, routes::options().await).into_response();
     let preflight = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if !preflight && app.admit(headers, Action::View, Some(stream)).is_ok() {
-        let own = app.hub.links(stream).unwrap_or_default();
-        add_links(&mut response, app, &own, "viewer");
+    if !preflight && app.admit(headers, direction.action(), Some(stream)).is_ok() {
+        let own = app.hub.links(stream, direction.kind()).unwrap_or_default();
+        add_links(&mut response, app, &own, direction.nobody());
     }
     response
 }
 
-async fn join(app: &App, stream: &str, parts: &Parts, body: Body) -> Result<Response, Problem> {
-    app.admit(&parts.headers, Action::View, Some(stream))?;
-    app.hub.links(stream).ok_or_else(no_stream)?;
+async fn join(
+    direction: Direction,
+    app: &App,
+    stream: &str,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Problem> {
+    let not_joined = |error| join_problem(direction, error);
+    app.admit(&parts.headers, direction.action(), Some(stream))?;
+    app.hub
+        .links(stream, direction.kind())
+        .map_err(not_joined)?;
     let offer = read_body(app, parts, body, SDP).await?;
     if offer.trim().is_empty() {
         let hint = "this server makes no offers itself: post your own";
@@ -143,7 +221,7 @@ async fn join(app: &App, stream: &str, parts: &Parts, body: Body) -> Result<Resp
         ));
     }
     let info = PeerInfo {
-        protocol: "whep".to_owned(),
+        protocol: direction.name().to_owned(),
         address: parts.extensions.get::<Client>().map(|client| client.0),
         agent: text(&parts.headers, &header::USER_AGENT)
             .map(|agent| agent.chars().take(MAX_AGENT).collect()),
@@ -151,10 +229,11 @@ async fn join(app: &App, stream: &str, parts: &Parts, body: Body) -> Result<Resp
         ..PeerInfo::default()
     };
     // From here on, a client that goes away drops `waiting`, and so leaves.
-    let mut waiting = app.hub.ask(stream, info, offer).map_err(join_problem)?;
+    let asked = app.hub.ask(stream, direction.kind(), info, offer);
+    let mut waiting = asked.map_err(not_joined)?;
     let reply = timeout(app.rules().limits.answer_timeout, &mut waiting.reply).await;
     match reply {
-        Ok(Ok(Reply::Answer(sdp))) => created(app, stream, sdp, waiting),
+        Ok(Ok(Reply::Answer(sdp))) => created(direction, app, stream, sdp, waiting),
         Ok(Ok(Reply::Refused(refusal))) => Err(refusal_problem(&refusal)),
         Ok(Ok(Reply::Ended(reason))) => Err(Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -170,15 +249,22 @@ async fn join(app: &App, stream: &str, parts: &Parts, body: Body) -> Result<Resp
             waiting.give_up();
             Err(Problem::new(
                 StatusCode::GATEWAY_TIMEOUT,
-                "the publisher of the stream does not answer",
-                "try again; if it stays so, see the publisher's log",
+                format!("{} does not answer", direction.far_side()),
+                "try again; if it stays so, see the far side's log",
             ))
         }
     }
 }
 
-fn created(app: &App, stream: &str, sdp: String, waiting: Waiting) -> Result<Response, Problem> {
-    let location = format!("/whep/{}/{}", encode_part(stream), waiting.id);
+fn created(
+    direction: Direction,
+    app: &App,
+    stream: &str,
+    sdp: String,
+    waiting: Waiting,
+) -> Result<Response, Problem> {
+    let (name, part) = (direction.name(), encode_part(stream));
+    let location = format!("/{name}/{part}/{}", waiting.id);
     let etag = format!("\"{}\"", waiting.etag);
     let headers = [
         (header::LOCATION, location.as_str()),
@@ -214,14 +300,13 @@ fn add_links(response: &mut Response, app: &App, own: &[HeaderValue], peer: &str
     }
 }
 
+/// What a fragment says of candidates.
 async fn trickle(
     app: &App,
-    stream: &str,
-    id: &str,
+    resource: &Resource,
     parts: &Parts,
     body: Body,
-) -> Result<Response, Problem> {
-    let resource = app.hub.resource(stream, id).ok_or_else(no_session)?;
+) -> Result<Vec<Message>, Problem> {
     check_precondition(&parts.headers, &resource.etag)?;
     let body = read_body(app, parts, body, FRAGMENT).await?;
     let fragment = trickle_fragment(&body).map_err(|error| bad_fragment(&error))?;
@@ -238,10 +323,7 @@ async fn trickle(
     }
     let end = fragment.end.then_some(Message::EndOfCandidates);
     let candidates = fragment.candidates.into_iter().map(Message::Candidate);
-    app.hub
-        .trickle(id, candidates.chain(end).collect())
-        .map_err(trickle_problem)?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(candidates.chain(end).collect())
 }
 
 /// RFC 9110 section 13.1.1, and RFC 9725 section 4.3.1 for who fails it how.
@@ -282,30 +364,63 @@ fn bad_fragment(error: &SdpError) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, error.to_string(), hint)
 }
 
-fn no_stream() -> Problem {
-    Problem::not_found(
-        "there is no stream of that name",
-        "GET /streams lists those there are",
-    )
+fn no_stream(direction: Direction) -> Problem {
+    match direction {
+        Direction::Whep => Problem::not_found(
+            "there is no stream of that name",
+            "GET /streams lists those there are",
+        ),
+        Direction::Whip => Problem::not_found(
+            "nobody waits to receive a stream of that name",
+            "GET /streams lists what is waited for (kind \"receive\")",
+        ),
+    }
 }
 
-fn no_session() -> Problem {
+fn no_session(direction: Direction) -> Problem {
     Problem::not_found(
         "there is no such session (any more)",
-        "POST an offer to /whep/STREAM to begin one",
+        format!("POST an offer to /{}/STREAM to begin one", direction.name()),
     )
 }
 
-fn join_problem(error: JoinError) -> Problem {
+/// The stream is for something else.
+fn other_kind(direction: Direction, kind: Kind) -> Problem {
+    match (direction, kind) {
+        (Direction::Whip, Kind::Publish) => Problem::new(
+            StatusCode::CONFLICT,
+            "that stream has its publisher already",
+            "choose another name",
+        ),
+        (_, Kind::Receive) => Problem::not_found(
+            "that stream is not sent but received here",
+            "POST to /whip/STREAM to send it",
+        ),
+        (_, Kind::Publish | Kind::Call) => Problem::not_found(
+            "that is a call, which WHIP and WHEP cannot take part in",
+            "open the page, or take part by sigmund.v1 with the role \"call\"",
+        ),
+    }
+}
+
+fn join_problem(direction: Direction, error: JoinError) -> Problem {
+    let far_side = direction.far_side();
     match error {
-        JoinError::Unknown => no_stream(),
+        JoinError::Unknown => no_stream(direction),
+        JoinError::Other(kind) => other_kind(direction, kind),
+        JoinError::Taken => Problem::new(
+            StatusCode::CONFLICT,
+            "somebody else sends that stream",
+            "wait until they have stopped",
+        )
+        .with(header::RETRY_AFTER, "5"),
         JoinError::NotLive => Problem::new(
             StatusCode::CONFLICT,
             "the stream is not live now",
             "try again in a second",
         )
         .with(header::RETRY_AFTER, "1"),
-        JoinError::Full => Problem::busy("the publisher of the stream has too much to do"),
+        JoinError::Full => Problem::busy(format!("{far_side} has too much to do")),
         JoinError::TooMany => {
             let hint = "DELETE some of your sessions";
             Problem::new(
@@ -332,10 +447,13 @@ fn join_problem(error: JoinError) -> Problem {
     }
 }
 
-fn trickle_problem(error: SayError) -> Problem {
+fn trickle_problem(direction: Direction, error: SayError) -> Problem {
     match error {
-        SayError::Unknown => no_session(),
-        SayError::Full => Problem::busy("the publisher of the stream has too much to do"),
+        SayError::Unknown => no_session(direction),
+        SayError::Full => {
+            let far_side = direction.far_side();
+            Problem::busy(format!("{far_side} has too much to do"))
+        }
         SayError::TooMany => Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too many candidates",
@@ -352,7 +470,7 @@ fn refusal_problem(refusal: &Refusal) -> Problem {
             "send an offer as browsers make them",
         ),
         Refusal::Busy(_) => return Problem::busy(refusal.to_string()),
-        Refusal::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "see the publisher's log"),
+        Refusal::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "see the far side's log"),
     };
     Problem::new(status, refusal.to_string(), hint)
 }
