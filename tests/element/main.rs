@@ -11,6 +11,7 @@ mod inspect;
 mod joining;
 mod late;
 mod life;
+mod peers;
 mod pitfalls;
 mod scenes;
 mod telling;

@@ -14,6 +14,7 @@
 //! | [`http`] | requests, polite and impolite |
 //! | [`whep`] | the HTTP side of a viewer |
 //! | [`viewer`] | a viewer made of str0m: no GStreamer, no browser |
+//! | [`peer`] | WebRTC peers of other makes |
 //! | [`description`] | offers, forged |
 //! | [`browser`] | Chromium and Firefox, driven |
 //! | [`page`] | the questions that are asked inside a browser |
@@ -31,6 +32,7 @@ pub mod media;
 pub mod nat;
 pub mod network;
 pub mod page;
+pub mod peer;
 pub mod process;
 pub mod publisher;
 pub mod relay;
