@@ -81,7 +81,7 @@ fn streams_are_listed_to_those_who_may_watch_them() {
     let list = |token: &str| server.get("/streams", &format!("Authorization: Bearer {token}\r\n"));
     assert_eq!(
         list("first").body,
-        r#"{"streams":[{"name":"cam1","viewers":0}]}"#
+        r#"{"streams":[{"kind":"publish","name":"cam1","viewers":0}]}"#
     );
     assert!(list("all").body.contains("cam2"));
     assert_eq!(list("pub1isher").status, 403);

@@ -71,7 +71,7 @@ fn a_server_that_was_killed_has_streams_and_sessions_back_within_two_seconds() {
 
     let server = Server::at(&place, &[]);
     let back = Instant::now();
-    let listed = r#"{"name":"cam","viewers":1}"#;
+    let listed = r#"{"kind":"publish","name":"cam","viewers":1}"#;
     eventually("the publisher is listed", || {
         server.get("/streams", "").body.contains(listed)
     });
