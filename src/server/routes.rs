@@ -199,16 +199,20 @@ fn check(policy: &Policy, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem>
 }
 
 async fn streams(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
-    let grant = match app.admit(&headers, Action::View, None) {
-        Ok(grant) => grant,
-        // Who may only publish sees what waits for that, and all the rest.
-        Err(problem) => (app.admit(&headers, Action::Publish, None)).map_err(|_| problem)?,
+    let (grant, may_watch) = match app.admit(&headers, Action::View, None) {
+        Ok(grant) => (grant, true),
+        // Who may only publish sees what waits for that.
+        Err(problem) => {
+            let grant = app.admit(&headers, Action::Publish, None);
+            (grant.map_err(|_| problem)?, false)
+        }
     };
     let streams = app
         .hub
         .list()
         .into_iter()
         .filter(|stream| grant.covers(&stream.name))
+        .filter(|stream| may_watch || stream.kind == Kind::Receive)
         .map(|stream| {
             let (name, kind) = (stream.name, stream.kind.as_str());
             match stream.kind {

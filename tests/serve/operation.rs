@@ -14,7 +14,10 @@ fn viewers_reach_a_publisher_through_it() {
         ["<stun:stun.example:3478>; rel=\"ice-server\""]
     );
     let list = server.get("/streams", "").body;
-    assert_eq!(list, r#"{"streams":[{"kind":"publish","name":"cam","viewers":1}]}"#);
+    assert_eq!(
+        list,
+        r#"{"streams":[{"kind":"publish","name":"cam","viewers":1}]}"#
+    );
     let gone = send(
         server.address(),
         "DELETE",
