@@ -15,7 +15,7 @@ PLUGINS := $(OUT)/gstreamer-1.0
 PLUGIN := $(PLUGINS)/libgstsigmund.so
 TIER = printf '\n== %s\n' "$@"; cargo test --package
 
-.PHONY: help run build test install check unit lab network serve schemes element browser bench pitfalls docs clean
+.PHONY: help run build test install check unit lab network serve schemes element browser bench load fuzz pitfalls docs clean
 .PHONY: packages test-packages test-tools meson
 
 help: ## list these verbs
@@ -75,6 +75,12 @@ bench: test-packages test-tools ## CPU for each viewer and time to the first fra
 	@cargo build --release --manifest-path tests/bench/Cargo.toml --target-dir "$(TARGET)/bench"
 	@SIGMUND_PLUGIN_DIR="$(TARGET)/release/gstreamer-1.0" SIGMUND_MEDIA="$(TARGET)/media" \
 	  SIGMUND_TOOLS="$(TARGET)/tools/bin" "$(TARGET)/bench/release/sigmund-bench"
+
+load: ## the standalone server with 5,000 idle viewers, one of them stalled, and 200 joins a second
+	@cargo test --release --package sigmund --features serve --test serve -- --ignored --nocapture load
+
+fuzz: ## 100,000 changed messages for each parser, then its fuzz target for EACH=20 seconds (or NAME=parser)
+	@scripts/fuzz.sh "$(TARGET)" '$(or $(EACH),20)' '$(NAME)'
 
 pitfalls: test-packages test-tools ## switch each way around a bug off, and see its test fail (or NAME='part of its name')
 	@scripts/pitfalls.py "$(TARGET)" $(if $(NAME),'$(NAME)')

@@ -9,6 +9,7 @@
 //! | [`fanout`] | who gets which encoded frame, who waits for a keyframe, what is cached |
 //! | [`ladder`] | network reports in, bitrates out |
 //! | [`access`] | tokens, origins, limits |
+//! | `fuzzing` | for tests: all that reads what comes from elsewhere |
 //! | [`signaller`] | `net`: the [`signaller::Signaller`] trait, the registry of schemes, the supervisor |
 //! | [`server`] | `net`: the page, WHEP, WHIP, and the streams they offer and take |
 //!
@@ -22,6 +23,8 @@
 pub mod access;
 pub mod address;
 pub mod fanout;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod ladder;
 pub mod message;
 pub mod sdp;

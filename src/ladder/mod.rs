@@ -18,6 +18,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// These, with nothing above `most`.
+    pub fn at_most(self, most: u32) -> Self {
+        Self {
+            min: self.min.min(most),
+            max: self.max.min(most),
+            start: self.start.min(most),
+        }
+    }
+
     /// `bitrate` within them; where they contradict, `min` holds.
     fn clamp(self, bitrate: f64) -> f64 {
         let (min, max) = (f64::from(self.min), f64::from(self.max));
@@ -121,6 +130,19 @@ mod tests {
         max: 4_000_000,
         start: 1_000_000,
     };
+
+    #[test]
+    fn nothing_is_above_what_one_may_be_sent() {
+        let low = LIMITS.at_most(300_000);
+        assert_eq!((low.min, low.start, low.max), (100_000, 300_000, 300_000));
+        let mut estimate = Estimate::new(low);
+        let now = Instant::now();
+        for second in 0..100 {
+            let now = now + Duration::from_secs(second);
+            assert!(estimate.handle_report(now, Report::default()) <= 300_000);
+        }
+        assert_eq!(LIMITS.at_most(u32::MAX), LIMITS);
+    }
 
     fn after(reports: impl IntoIterator<Item = Report>) -> u32 {
         let mut now = Instant::now();

@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::events::{Event, Observer};
+use super::events::{Event, Media, Observer};
 use super::hub::Hub;
 
 /// The media type of [`Metrics::text`].
@@ -23,6 +23,10 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 const JOIN_BOUNDS: [f64; 12] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0,
 ];
+
+/// Upper bounds of the round-trip times that are told apart, in seconds: a house,
+/// a country, a continent, the world, and beyond.
+const TRIP_BOUNDS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0, 4.0];
 
 type Labels<const N: usize> = [(&'static str, String); N];
 type Counters<const N: usize> = Family<Labels<N>, Counter<u64, AtomicU64>>;
@@ -47,6 +51,10 @@ struct Events {
     joins: Counters<1>,
     failures: Counters<2>,
     join_times: JoinTimes,
+    bytes: Counters<1>,
+    packets: Counter,
+    lost: Counter,
+    round_trips: Histogram,
 }
 
 impl Metrics {
@@ -60,6 +68,10 @@ impl Metrics {
             joins: Family::default(),
             failures: Family::default(),
             join_times: Family::new_with_constructor(|| Histogram::new(JOIN_BOUNDS)),
+            bytes: Family::default(),
+            packets: Counter::default(),
+            lost: Counter::default(),
+            round_trips: Histogram::new(TRIP_BOUNDS),
         });
         let mut new = Self {
             registry: Registry::with_prefix("sigmund"),
@@ -98,6 +110,16 @@ impl Metrics {
         let help = "From a viewer's arrival until the answer has passed";
         let times = counters.join_times.clone();
         registry.register_with_unit("join", help, Unit::Seconds, times);
+        let help = "Media between publishers and viewers, as publishers report it, by direction";
+        let bytes = counters.bytes.clone();
+        registry.register_with_unit("media", help, Unit::Bytes, bytes);
+        let help = "RTP packets that publishers have sent to viewers";
+        registry.register("media_packets", help, counters.packets.clone());
+        let help = "Those of them that viewers have not got";
+        registry.register("media_packets_lost", help, counters.lost.clone());
+        let help = "Round-trip times between publishers and viewers, at each report";
+        let trips = counters.round_trips.clone();
+        registry.register_with_unit("media_rtt", help, Unit::Seconds, trips);
     }
 
     /// What a server must tell.
@@ -155,6 +177,7 @@ impl Events {
                 self.published.inc();
             }
             Event::Unpublished { .. } => {}
+            Event::Media(media) => self.media(media),
             Event::Joined { protocol, took } => self.joined(protocol, *took),
             Event::NotJoined { protocol, cause } => {
                 let labels = [
@@ -163,6 +186,18 @@ impl Events {
                 ];
                 self.failures.get_or_create(&labels).inc();
             }
+        }
+    }
+
+    fn media(&self, media: &Media) {
+        for (direction, bytes) in [("sent", media.sent), ("received", media.received)] {
+            let labels = [("direction", direction.to_owned())];
+            self.bytes.get_or_create(&labels).inc_by(bytes);
+        }
+        self.packets.inc_by(media.packets);
+        self.lost.inc_by(media.lost);
+        if let Some(rtt) = media.rtt {
+            self.round_trips.observe(rtt);
         }
     }
 
@@ -192,7 +227,7 @@ fn log(event: &Event<'_>) {
         }
         Event::Denied { cause } => tracing::debug!(cause, "a right was lacking"),
         Event::TurnedAway { cause } => tracing::debug!(cause, "a connection was not taken"),
-        Event::Connected | Event::Disconnected => {}
+        Event::Connected | Event::Disconnected | Event::Media(_) => {}
     }
 }
 

@@ -24,6 +24,8 @@ mod accept;
 mod assets;
 mod events;
 mod gstwebrtc;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod hostile;
 mod hub;
 mod mark;
 #[cfg(feature = "serve")]

@@ -148,7 +148,7 @@ pub(super) async fn session(
             let patched = trickle(&app, &resource()?, &parts, body).await?;
             let unsaid = |error| trickle_problem(direction, error);
             app.hub.trickle(&id, patched).map_err(unsaid)?;
-            Ok(StatusCode::NO_CONTENT.into_response())
+            Ok(renewed(&app, &stream, &id))
         }
         Method::DELETE => {
             let known = resource().is_ok();
@@ -160,7 +160,7 @@ pub(super) async fn session(
         }
         Method::GET | Method::HEAD => {
             if resource().is_ok() || app.slots.knows(Mark::of_resource(&id)) {
-                Ok(StatusCode::NO_CONTENT.into_response())
+                Ok(renewed(&app, &stream, &id))
             } else {
                 Err(no_session())
             }
@@ -207,7 +207,7 @@ async fn join(
     body: Body,
 ) -> Result<Response, Problem> {
     let not_joined = |error| join_problem(direction, error);
-    app.admit(&parts.headers, direction.action(), Some(stream))?;
+    let grant = app.admit(&parts.headers, direction.action(), Some(stream))?;
     app.hub
         .links(stream, direction.kind())
         .map_err(not_joined)?;
@@ -228,6 +228,7 @@ async fn join(
         channel: Some(CHANNEL),
         ..PeerInfo::default()
     };
+    let info = info.within(&grant);
     // From here on, a client that goes away drops `waiting`, and so leaves.
     let asked = app.hub.ask(stream, direction.kind(), info, offer);
     let mut waiting = asked.map_err(not_joined)?;
@@ -298,6 +299,16 @@ fn add_links(response: &mut Response, app: &App, own: &[HeaderValue], peer: &str
     for link in own.iter().cloned().chain(minted) {
         response.headers_mut().append(header::LINK, link);
     }
+}
+
+/// 204, with ICE servers whose credentials begin now.
+fn renewed(app: &App, stream: &str, id: &str) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let own = app.hub.links_of(stream);
+    // The session's own name is not told: it is the key to it.
+    let peer = Mark::of_resource(id).text();
+    add_links(&mut response, app, &own, &peer);
+    response
 }
 
 /// What a fragment says of candidates.

@@ -82,6 +82,20 @@ fn resources(path: &str, direction: Direction) -> Router<Arc<App>> {
 }
 
 impl App {
+    /// One that has no streams yet.
+    pub(super) fn new(rules: Arc<Current>, observer: Observer, remote_publishers: bool) -> Self {
+        Self {
+            hub: Hub::new(rules.clone(), observer.clone(), remote_publishers),
+            rules,
+            observer,
+            slots: Slots::default(),
+            began: Instant::now(),
+            remote_publishers,
+            #[cfg(feature = "serve")]
+            metrics: None,
+        }
+    }
+
     /// The rules that hold now.
     pub(super) fn rules(&self) -> Arc<Rules> {
         self.rules.get()

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::events::Observer;
 use super::hub::Hub;
@@ -15,7 +14,7 @@ use super::hub::Hub;
 use super::metrics::Metrics;
 use super::rules::Current;
 use super::tls::Certificate;
-use super::{accept, routes, socket};
+use super::{accept, routes};
 use crate::access::is_loopback;
 use crate::signaller::SignallerError;
 
@@ -44,18 +43,16 @@ pub(super) struct Running {
 impl Running {
     /// Serves the page and all the rest on `listener`.
     pub(super) fn start(listener: TcpListener, plan: Plan) -> Result<Self, SignallerError> {
-        let (rules, observer) = (plan.rules.clone(), plan.observer.clone());
-        let hub = Hub::new(rules, observer, plan.remote_publishers);
         let app = routes::App {
-            hub: hub.clone(),
-            rules: plan.rules.clone(),
-            observer: plan.observer.clone(),
-            slots: socket::Slots::default(),
-            began: Instant::now(),
-            remote_publishers: plan.remote_publishers,
             #[cfg(feature = "serve")]
             metrics: plan.metrics,
+            ..routes::App::new(
+                plan.rules.clone(),
+                plan.observer.clone(),
+                plan.remote_publishers,
+            )
         };
+        let hub = app.hub.clone();
         let router = routes::router(Arc::new(app));
         Self::run(listener, plan.tls, router, plan.rules, plan.observer, hub)
     }

@@ -213,6 +213,9 @@ impl Signaller for App {
 /// Hands notes to the application until the connection's owner is gone.
 async fn carry(end: AppEnd, views: bool, mut outgoing: mpsc::Receiver<Outgoing>) {
     while let Some(note) = outgoing.recv().await {
+        if let Outgoing::Report { .. } = &note {
+            continue;
+        }
         if let Outgoing::End { peer, .. } | Outgoing::Refuse { peer, .. } = &note {
             lock(&end.shared).peers.remove(peer);
         }

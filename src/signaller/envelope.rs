@@ -45,6 +45,7 @@ impl From<Outgoing> for Envelope {
                 peer,
                 reason: cut(reason),
             },
+            Outgoing::Report { peer, report } => Self::Report { peer, report },
         }
     }
 }
@@ -77,6 +78,7 @@ pub(crate) fn to_outgoing(envelope: Envelope) -> Option<Outgoing> {
             refusal: refusal_of(kind, text),
         }),
         Envelope::End { peer, reason } => Some(Outgoing::End { peer, reason }),
+        Envelope::Report { peer, report } => Some(Outgoing::Report { peer, report }),
         _ => None,
     }
 }
@@ -100,7 +102,9 @@ pub(crate) fn from_publisher(envelope: Envelope) -> Option<Incoming> {
 
 /// What a viewer says: to end a session is to say good-bye.
 pub(crate) fn from_viewer(note: Outgoing) -> Envelope {
+    let peer = PeerId::new(PUBLISHER);
     let note = match note {
+        Outgoing::Report { report, .. } => return Envelope::Report { peer, report },
         Outgoing::Message { message, .. } => message,
         Outgoing::Refuse { refusal, .. } => Message::Bye {
             reason: cut(refusal.to_string()),
@@ -109,10 +113,7 @@ pub(crate) fn from_viewer(note: Outgoing) -> Envelope {
             reason: cut(reason),
         },
     };
-    Envelope::Note {
-        peer: PeerId::new(PUBLISHER),
-        note,
-    }
+    Envelope::Note { peer, note }
 }
 
 /// A viewer's only peer is there from the beginning.

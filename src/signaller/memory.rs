@@ -285,6 +285,7 @@ async fn carry(room: String, mut outgoing: mpsc::Receiver<Outgoing>) {
             Outgoing::Message { peer, message } => (peer, Note::Message(message), false),
             Outgoing::Refuse { peer, refusal } => (peer, Note::Refused(refusal), true),
             Outgoing::End { peer, reason } => (peer, Note::Ended { reason }, true),
+            Outgoing::Report { .. } => continue,
         };
         let mut rooms = rooms();
         let Some(room) = rooms.get_mut(&room) else {

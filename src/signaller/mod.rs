@@ -11,6 +11,8 @@ pub(crate) mod envelope;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod gstwebrtc;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod hostile;
 mod janus;
 mod listen;
 pub mod memory;
@@ -208,6 +210,17 @@ pub struct PeerInfo {
     pub max_bitrate: Option<u64>,
 }
 
+impl PeerInfo {
+    /// What its token lets it do is to be kept by whoever sends to it.
+    pub(crate) fn within(self, grant: &crate::access::Grant) -> Self {
+        Self {
+            no_data: !grant.rights.data,
+            max_bitrate: grant.max_bitrate,
+            ..self
+        }
+    }
+}
+
 /// What we tell signalling.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outgoing {
@@ -232,13 +245,24 @@ pub enum Outgoing {
         /// Why, for people to read.
         reason: String,
     },
+    /// How the session of this peer goes: for a server's metrics. Others have no
+    /// use for it, and it does not wait while the channel is down.
+    Report {
+        /// Whose session.
+        peer: PeerId,
+        /// What was measured.
+        report: crate::message::v1::Report,
+    },
 }
 
 impl Outgoing {
     /// Whom it is about.
     pub fn peer(&self) -> &PeerId {
         match self {
-            Self::Message { peer, .. } | Self::Refuse { peer, .. } | Self::End { peer, .. } => peer,
+            Self::Message { peer, .. }
+            | Self::Refuse { peer, .. }
+            | Self::End { peer, .. }
+            | Self::Report { peer, .. } => peer,
         }
     }
 }

@@ -118,6 +118,7 @@ impl Supervisor {
         let mut backlog = lock(&self.backlog);
         let sent = match &*self.outgoing.borrow() {
             Some(outgoing) => outgoing.try_send(note),
+            None if matches!(note, Outgoing::Report { .. }) => return false,
             None if backlog.len() < BACKLOG => {
                 backlog.push(note);
                 return true;

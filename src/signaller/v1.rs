@@ -276,7 +276,7 @@ impl V1 {
                             ..
                         },
                     ) => break,
-                    Some(Outgoing::Message { .. }) => {}
+                    Some(Outgoing::Message { .. } | Outgoing::Report { .. }) => {}
                 }
             }
             *lock(&state) = State::default();
@@ -501,6 +501,10 @@ impl Carrier {
             let Some(note) = lock(&self.state).unsent.front().cloned() else {
                 return Ok(());
             };
+            if let (Side::Guest, Outgoing::Report { .. }) = (self.side, &note) {
+                lock(&self.state).unsent.pop_front();
+                continue;
+            }
             let envelope = match self.side {
                 Side::Host | Side::Waiting => note.into(),
                 Side::Guest => from_viewer(note),

@@ -117,3 +117,54 @@ fn tokens_that_are_added_or_taken_count_at_once() {
     assert!(server.log().contains("line 1"), "{}", server.log());
     assert_eq!((status("second"), status("third")), (200, 401));
 }
+
+#[test]
+fn a_publisher_learns_what_a_viewers_token_allows() {
+    let folder = Folder::new("claims");
+    let (key, server) = guarded(&folder, "hs256", &[]);
+    let publish = token(&key, &["--stream", "cam", "--publish"]);
+    let mut publisher = Client::publisher(&server, "cam", Some(&publish));
+    publisher.up();
+    for (words, no_data, max_bitrate) in [
+        (&["--view"][..], true, None),
+        (&["--view", "--data"], false, None),
+        (&["--view", "--max-bitrate", "300000"], true, Some(300_000)),
+    ] {
+        let view = token(&key, &[&["--stream", "cam"], words].concat());
+        let mut viewer = Client::viewer(&server, "cam", Some(&view));
+        viewer.up();
+        let (_, info) = publisher.joined_with();
+        assert_eq!(
+            (info.no_data, info.max_bitrate),
+            (no_data, max_bitrate),
+            "{words:?}"
+        );
+        drop(viewer);
+        // By WHEP it is the same.
+        let (address, view) = (server.address(), view.clone());
+        let waiting = std::thread::spawn(move || {
+            let headers =
+                format!("Content-Type: application/sdp\r\nAuthorization: Bearer {view}\r\n");
+            send(address, "POST", "/whep/cam", &headers, OFFER)
+        });
+        let (peer, info) = loop {
+            if let Incoming::Joined { peer, info } = publisher.heard() {
+                break (peer, info);
+            }
+        };
+        assert_eq!(
+            (info.no_data, info.max_bitrate),
+            (no_data, max_bitrate),
+            "{words:?}"
+        );
+        publisher.say(
+            &peer,
+            Message::Answer {
+                sdp: ANSWER.to_owned(),
+            },
+        );
+        assert_eq!(waiting.join().unwrap().status, 201);
+        // What it offered.
+        publisher.heard();
+    }
+}

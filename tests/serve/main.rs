@@ -4,11 +4,14 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stderr
+    clippy::print_stderr,
+    clippy::print_stdout
 )]
 
 mod access;
+mod attacks;
 mod commands;
+mod load;
 mod operation;
 mod resume;
 mod turn;
@@ -26,7 +29,7 @@ use nix::unistd::Pid;
 use sigmund::access::Token;
 use sigmund::message::{Message, PeerId};
 use sigmund::signaller::supervisor::{Event, Supervisor};
-use sigmund::signaller::{Incoming, Options, Outgoing, Registry, Role};
+use sigmund::signaller::{Incoming, Options, Outgoing, PeerInfo, Registry, Role};
 
 /// Longer than anything should take; only a failure waits for it.
 const LONG: Duration = Duration::from_secs(20);
@@ -257,14 +260,18 @@ impl Client {
     }
 
     fn new(uri: &str, role: Role, token: Option<&str>) -> Self {
+        let mut options = Options::new(role, "x");
+        options.token = token.map(Token::new);
+        Self::open(uri, &options)
+    }
+
+    fn open(uri: &str, options: &Options) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let mut options = Options::new(role, "x");
-        options.token = token.map(Token::new);
-        let signaller = Registry::builtin().open(uri, &options).unwrap();
+        let signaller = Registry::builtin().open(uri, options).unwrap();
         let supervisor = runtime.block_on(async { Supervisor::spawn(signaller) });
         Self {
             runtime,
@@ -303,8 +310,14 @@ impl Client {
     /// Who joins next.
     #[track_caller]
     fn joined(&mut self) -> PeerId {
+        self.joined_with().0
+    }
+
+    /// The same, and what is known of it.
+    #[track_caller]
+    fn joined_with(&mut self) -> (PeerId, PeerInfo) {
         match self.heard() {
-            Incoming::Joined { peer, .. } => peer,
+            Incoming::Joined { peer, info } => (peer, info),
             other => panic!("{other:?}"),
         }
     }

@@ -145,6 +145,48 @@ fn metrics_are_for_the_machine_and_for_those_with_the_right() {
 }
 
 #[test]
+fn media_are_counted_as_publishers_report_them() {
+    let server = Server::start(&[]);
+    let mut publisher = Publisher::up(&server, "cam", None);
+    publisher.watched(&server, "cam", None);
+    let mut viewer = Client::viewer(&server, "cam", None);
+    viewer.up();
+    let peer = publisher.0.joined();
+    let report = |bytes_sent, packets_sent, packets_lost, rtt| {
+        let report = sigmund::message::v1::Report {
+            bytes_sent,
+            packets_sent,
+            packets_lost,
+            rtt,
+            ..Default::default()
+        };
+        let peer = peer.clone();
+        assert!(
+            publisher
+                .0
+                .supervisor
+                .send(Outgoing::Report { peer, report })
+        );
+    };
+    report(1000, 10, 1, Some(0.03));
+    report(3000, 30, 2, Some(0.3));
+    // Nobody takes anything back, and nonsense counts for nothing.
+    report(0, 0, 0, Some(f64::NAN));
+    report(100, 1, 50, Some(-1.0));
+    let text = || server.get("/metrics", "").body;
+    let last = "sigmund_media_bytes_total{direction=\"sent\"} 3100";
+    eventually("all are counted", || text().contains(last));
+    for line in [
+        "sigmund_media_packets_total 31",
+        "sigmund_media_packets_lost_total 3",
+        "sigmund_media_rtt_seconds_count 2",
+        "sigmund_media_rtt_seconds_bucket{le=\"0.05\"} 1",
+    ] {
+        assert!(text().contains(line), "{line} in {}", text());
+    }
+}
+
+#[test]
 fn failures_are_counted_by_their_cause() {
     let server = Server::start(&[
         "--limit",

@@ -126,3 +126,54 @@ fn coturn_relays_for_whoever_was_let_in() {
         &password
     ));
 }
+
+#[test]
+fn credentials_are_renewed_before_they_end() {
+    let folder = Folder::new("renewed");
+    let secret = folder.write("secret", "n0rth\n");
+    let server = Server::start(&[
+        "--turn-server",
+        "turn://turn.example",
+        "--turn-secret-file",
+        &secret,
+        "--turn-ttl",
+        "2s",
+    ]);
+    let mut publisher = Publisher::up(&server, "cam", None);
+    let watched = publisher.watched(&server, "cam", None);
+    let ends = |user: &str| user.split_once(':').unwrap().0.parse::<u64>().unwrap();
+    let first = ends(&credentials(watched.headers("link")[0]).0);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    for role in ["view", "publish"] {
+        let stream = if role == "view" { "cam" } else { "other" };
+        let (welcome, renewed) = runtime.block_on(async {
+            let mut socket = load::dial(server.address(), 1, false).await;
+            let hello = serde_json::json!({"type": "hello", "version": "sigmund.v1", "role": role, "stream": stream});
+            load::tell(&mut socket, &hello).await;
+            let welcome = load::hear(&mut socket).await;
+            (welcome, load::hear(&mut socket).await)
+        });
+        assert_eq!(
+            (&welcome["type"], &renewed["type"]),
+            (&"welcome".into(), &"ice-servers".into())
+        );
+        let user = |message: &serde_json::Value| {
+            ends(message["iceServers"][0]["username"].as_str().unwrap())
+        };
+        assert!(user(&renewed) > user(&welcome), "{renewed} after {welcome}");
+    }
+    // Who calls by HTTP gets them when it asks after its session.
+    let asked = send(
+        server.address(),
+        "GET",
+        watched.headers("location")[0],
+        "",
+        "",
+    );
+    assert_eq!(asked.status, 204);
+    let (user, password) = credentials(asked.headers("link")[0]);
+    assert!(ends(&user) > first && !password.is_empty(), "{user}");
+}

@@ -178,10 +178,10 @@ impl Peer {
     }
 
     fn start(&mut self, stream: &str, offer: Option<String>) -> Result<Vec<ToPeer>, String> {
-        self.allowed(Action::View, Some(stream))?;
+        let grant = self.allowed(Action::View, Some(stream))?;
         let session_id = self
             .sessions
-            .start(&self.app.hub, stream, offer, &self.caller)?;
+            .start(&self.app.hub, stream, offer, &self.caller, &grant)?;
         Ok(vec![ToPeer::SessionStarted {
             peer_id: stream.to_owned(),
             session_id,

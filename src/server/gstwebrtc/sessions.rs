@@ -7,6 +7,7 @@ use futures_util::stream::{self, BoxStream, SelectAll};
 use futures_util::{StreamExt, future};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::access::Grant;
 use crate::message::{Message, v1};
 use crate::server::hub::{Hub, JoinError, Kind, Note, SayError, Seat, Voice};
 use crate::server::socket::Caller;
@@ -39,6 +40,7 @@ impl Sessions {
         stream: &str,
         offer: Option<String>,
         caller: &Caller,
+        grant: &Grant,
     ) -> Result<String, String> {
         let offer = offer.map(|sdp| Message::Offer { sdp });
         if let Some(offer) = &offer {
@@ -58,6 +60,7 @@ impl Sessions {
             }),
             ..PeerInfo::default()
         };
+        let info = info.within(grant);
         let seat = hub
             .sit_down(stream, Kind::Publish, info, false)
             .map_err(|error| why_not(error, stream))?;

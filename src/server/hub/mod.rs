@@ -30,7 +30,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{oneshot, watch};
 
-use super::events::{Event, Observer};
+use super::events::{Event, Media, Observer};
 use super::rules::Current;
 use crate::access::{Buckets, Limits, Rate, client_of};
 use crate::address::IceServer;
@@ -226,6 +226,13 @@ impl Hub {
         }
     }
 
+    /// The `Link` headers of a stream, whatever it is for.
+    pub(crate) fn links_of(&self, stream: &str) -> Arc<[HeaderValue]> {
+        let state = self.state();
+        let stream = state.streams.get(stream);
+        stream.map_or_else(Arc::default, |it| it.links.clone())
+    }
+
     /// Has this stream a host that is connected?
     pub(crate) fn is_hosted(&self, stream: &str) -> bool {
         let state = self.state();
@@ -281,6 +288,13 @@ impl Hub {
             }
             | Outgoing::End { peer, reason } => (peer, Note::Ended(reason)),
             Outgoing::Refuse { peer, refusal } => (peer, Note::Refused(refusal)),
+            Outgoing::Report { report, .. } => {
+                let before = std::mem::replace(&mut session.report, report);
+                drop(state);
+                self.observer
+                    .tell(&Event::Media(Media::between(&before, &report)));
+                return;
+            }
             Outgoing::Message { peer, message } => {
                 let joined = session.hear(&message);
                 let heard = session.far.tell(Note::Message(message));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::{Guest, Note, UNKNOWN, pairs, seat, waiting};
+use crate::message::v1::Report;
 use crate::message::{Message, PeerId};
 use crate::signaller::{Incoming, PeerInfo};
 
@@ -26,6 +27,8 @@ pub(super) struct Session {
     pub(super) away: bool,
     pub(super) other: Other,
     pub(super) far: Far,
+    /// What its host has said of it last.
+    pub(super) report: Report,
 }
 
 /// Whom a peer speaks with.
@@ -72,6 +75,7 @@ impl Session {
             away: false,
             other: Other::Nobody,
             far,
+            report: Report::default(),
         };
         (session, info, offer)
     }
@@ -96,6 +100,7 @@ impl Session {
                 farewell: Some(farewell),
             },
             far,
+            report: Report::default(),
         }
     }
 

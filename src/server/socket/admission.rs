@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::failure;
 use super::resume::{Client, Kept, secret};
-use crate::access::Action;
+use crate::access::{Action, Grant, Rights};
 use crate::address::encode_part;
 use crate::message::v1::{self, Code, Failure, Hello, Role, Secret, Standing, Welcome};
 use crate::message::{PeerId, VERSION};
@@ -41,7 +41,7 @@ pub(super) async fn admit(
     caller: Caller,
     stop: &watch::Receiver<()>,
 ) -> Result<(Kept, Welcome), Failure> {
-    authorise(app, &hello)?;
+    let grant = authorise(app, &hello)?;
     if hello.role == Role::Publish && !app.remote_publishers {
         let text = "this server belongs to one program and takes no publishers from elsewhere; \
                     run `sigmund serve` for that";
@@ -51,7 +51,7 @@ pub(super) async fn admit(
         if let (Client::Viewer(seat), true) =
             (&mut kept.client, hello.wait && hello.role == Role::View)
         {
-            let info = info(&hello, &caller, &kept.resume);
+            let info = info(&hello, &caller, &kept.resume, &grant);
             seat.waits = true;
             seat.voice.wait(info);
         }
@@ -63,31 +63,33 @@ pub(super) async fn admit(
     }
     let resume = secret().ok_or_else(no_random)?;
     let client = match hello.role {
-        Role::View => sit_down(app, Kind::Publish, hello, &caller, &resume)?,
+        Role::View => sit_down(app, Kind::Publish, hello, &caller, &resume, &grant)?,
         Role::Publish => host(app, Kind::Publish, &hello, &caller, stop)?,
         Role::Call if app.remote_publishers && !app.hub.is_hosted(&hello.stream) => {
             host(app, Kind::Call, &hello, &caller, stop)?
         }
         Role::Call if hello.host => return Err(taken()),
-        Role::Call => sit_down(app, Kind::Call, hello, &caller, &resume)?,
+        Role::Call => sit_down(app, Kind::Call, hello, &caller, &resume, &grant)?,
     };
     let kept = app.slots.keep(client, resume).ok_or_else(no_random)?;
     let welcome = welcome(app, &kept, &caller);
     Ok((kept, welcome))
 }
 
-fn authorise(app: &App, hello: &Hello) -> Result<(), Failure> {
+/// What the last of these rights comes with.
+fn authorise(app: &App, hello: &Hello) -> Result<Grant, Failure> {
     let actions: &[_] = match hello.role {
         Role::View => &[Action::View],
         Role::Publish => &[Action::Publish],
         Role::Call => &[Action::Publish, Action::View],
     };
     let token = hello.token.as_ref().map(Secret::reveal);
+    let mut grant = Grant::everywhere(Rights::default());
     for action in actions {
-        app.check(token, *action, Some(&hello.stream))
-            .map_err(|denied| failure(Code::Unauthorized, denied.to_string(), false))?;
+        let checked = app.check(token, *action, Some(&hello.stream));
+        grant = checked.map_err(|denied| failure(Code::Unauthorized, denied.to_string(), false))?;
     }
-    Ok(())
+    Ok(grant)
 }
 
 /// What the client had, if it asks for it. A host that is too late, or whose
@@ -151,7 +153,7 @@ fn take_back(
 }
 
 /// What is told of a guest.
-fn info(hello: &Hello, caller: &Caller, resume: &Secret) -> PeerInfo {
+fn info(hello: &Hello, caller: &Caller, resume: &Secret, grant: &Grant) -> PeerInfo {
     let agent = hello.agent.as_deref().or(caller.agent.as_deref());
     PeerInfo {
         protocol: "v1".to_owned(),
@@ -162,6 +164,7 @@ fn info(hello: &Hello, caller: &Caller, resume: &Secret) -> PeerInfo {
         mark: Some(Mark::of_connection(resume.reveal()).text()),
         ..PeerInfo::default()
     }
+    .within(grant)
 }
 
 fn sit_down(
@@ -170,9 +173,10 @@ fn sit_down(
     hello: Hello,
     caller: &Caller,
     resume: &Secret,
+    grant: &Grant,
 ) -> Result<Client, Failure> {
     let waits = hello.wait && kind == Kind::Publish;
-    let info = info(&hello, caller, resume);
+    let info = info(&hello, caller, resume, grant);
     let seat = app.hub.sit_down(&hello.stream, kind, info, waits);
     seat.map(Client::Viewer).map_err(|error| match error {
         JoinError::Unknown => failure(
@@ -261,18 +265,23 @@ fn welcome(app: &App, kept: &Kept, caller: &Caller) -> Welcome {
         }
         Client::Viewer(_) => {}
     }
-    let own = app.hub.ice_servers(stream).unwrap_or_default();
-    let minted = app.rules().ice.for_peer(peer.as_str(), unix_time());
-    let servers = own.iter().chain(&minted);
     Welcome {
         version: VERSION.to_owned(),
+        ice_servers: ice_servers(app, stream, &peer),
         peer,
         resume: kept.resume.clone(),
-        ice_servers: servers.map(v1::IceServer::from).collect(),
         address,
         host,
         sessions,
     }
+}
+
+/// Those of the stream, and those of the server, with credentials made for this
+/// peer now.
+pub(super) fn ice_servers(app: &App, stream: &str, peer: &PeerId) -> Vec<v1::IceServer> {
+    let own = app.hub.ice_servers(stream).unwrap_or_default();
+    let minted = app.rules().ice.for_peer(peer.as_str(), unix_time());
+    own.iter().chain(&minted).map(v1::IceServer::from).collect()
 }
 
 fn no_random() -> Failure {

@@ -8,8 +8,9 @@ use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use async_tungstenite::{WebSocketReceiver, WebSocketSender};
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
+use super::admission::ice_servers;
 use super::resume::{Client, Kept, Request};
 use super::{Io, Wire, failure, malformed, stopping};
 use crate::access::{Bucket, Limits, Rate};
@@ -21,6 +22,9 @@ use crate::signaller::{Incoming, envelope};
 
 /// How often a client is asked whether it is there.
 const PING: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether there are other rules for credentials.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// A publisher speaks for all its viewers.
 const PUBLISHER_SHARE: u32 = 64;
@@ -71,6 +75,7 @@ pub(super) async fn run(
         client, requests, ..
     } = kept;
     let limits = &app.rules().limits;
+    let renewals = Renewals::new(app, client);
     let (sender, receiver) = (&mut wire.sender, &mut wire.receiver);
     let work = async {
         match client {
@@ -84,7 +89,7 @@ pub(super) async fn run(
                 biased;
                 Ok(()) = slow => Ending::Failed(too_slow()),
                 ending = read(receiver, limits, 1, |it| from_viewer(voice, *waits, it)) => ending,
-                ending = write(sender, Queue::Viewer(notes)) => ending,
+                ending = write(sender, Queue::Viewer(notes), renewals) => ending,
             },
             Client::Publisher(publication, incoming) => {
                 let (hub, stream) = (publication.hub(), publication.name());
@@ -92,7 +97,7 @@ pub(super) async fn run(
                 tokio::select! {
                     biased;
                     ending = read(receiver, limits, PUBLISHER_SHARE, take) => ending,
-                    ending = write(sender, Queue::Publisher(incoming)) => ending,
+                    ending = write(sender, Queue::Publisher(incoming), renewals) => ending,
                 }
             }
         }
@@ -173,13 +178,18 @@ fn broken(error: &Error) -> Received {
 }
 
 /// Sends what the client is to be told, and pings.
-async fn write(sender: &mut WebSocketSender<Io>, mut queue: Queue<'_>) -> Ending {
+async fn write(
+    sender: &mut WebSocketSender<Io>,
+    mut queue: Queue<'_>,
+    mut renewals: Renewals<'_>,
+) -> Ending {
     let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let envelope = tokio::select! {
             biased;
             _ = ping.tick() => None,
+            envelope = renewals.next() => Some(envelope),
             envelope = queue.next() => match envelope {
                 Some(envelope) => Some(envelope),
                 None => return Ending::Over,
@@ -197,6 +207,45 @@ async fn write(sender: &mut WebSocketSender<Io>, mut queue: Queue<'_>) -> Ending
             Ok(()) if last => return Ending::Over,
             Ok(()) => {}
             Err(_) => return Ending::Lost,
+        }
+    }
+}
+
+/// Gives a client new credentials for TURN well before the old ones end.
+struct Renewals<'a> {
+    app: &'a App,
+    stream: String,
+    peer: PeerId,
+    /// When the present ones were made.
+    since: Instant,
+}
+
+impl<'a> Renewals<'a> {
+    fn new(app: &'a App, client: &Client) -> Self {
+        let (stream, peer) = match client {
+            Client::Viewer(seat) => (seat.stream.clone(), seat.voice.peer.clone()),
+            Client::Publisher(it, _) => (it.name().to_owned(), PeerId::new(PUBLISHER)),
+        };
+        Self {
+            app,
+            stream,
+            peer,
+            since: Instant::now(),
+        }
+    }
+
+    /// Cancel safe.
+    async fn next(&mut self) -> Envelope {
+        loop {
+            // The rules may change meanwhile.
+            let due = self.app.rules().ice.renew_after().map(|it| self.since + it);
+            let look = Instant::now() + LOOK;
+            sleep_until(due.map_or(look, |due| due.min(look))).await;
+            if due.is_some_and(|due| due <= Instant::now()) {
+                self.since = Instant::now();
+                let ice_servers = ice_servers(self.app, &self.stream, &self.peer);
+                return Envelope::IceServers { ice_servers };
+            }
         }
     }
 }
@@ -268,7 +317,7 @@ fn from_publisher(hub: &Hub, stream: &str, envelope: Envelope) -> Option<Ending>
             None
         }
         None => Some(Ending::Failed(malformed(
-            "publishers send note, refuse and end only",
+            "publishers send note, refuse, end and report only",
         ))),
     }
 }

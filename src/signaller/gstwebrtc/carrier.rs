@@ -108,6 +108,7 @@ impl Sessions {
                 tracing::debug!(%peer, "the session is over: {reason}");
                 return self.end(&peer);
             }
+            Outgoing::Report { .. } => return None,
             Outgoing::Refuse { peer, refusal } => {
                 tracing::debug!(%peer, "the consumer is refused: {refusal}");
                 return self.end(&peer);

@@ -8,7 +8,7 @@
 
 mod carrier;
 mod link;
-mod protocol;
+pub(super) mod protocol;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;

@@ -26,7 +26,7 @@ pub(super) mod code {
 /// Anything that Janus sends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Packet {
+pub(in crate::signaller) struct Packet {
     /// What it is: `success`, `ack`, `event`, `error`, `trickle`, `hangup`, …
     pub(super) janus: String,
     /// The request that it answers.
@@ -48,7 +48,7 @@ struct Created {
 
 /// An error of Janus.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Fault {
+pub(in crate::signaller) struct Fault {
     pub(super) code: i64,
     #[serde(default)]
     reason: String,
@@ -90,7 +90,7 @@ struct Jsep {
 
 /// What a packet means for our session.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum News {
+pub(in crate::signaller) enum News {
     /// A note from Janus.
     Note(Message),
     /// The session is over: why.
@@ -99,12 +99,12 @@ pub(super) enum News {
 
 impl Packet {
     /// The session or handle that was made.
-    pub(super) fn created(&self) -> Option<u64> {
+    pub(in crate::signaller) fn created(&self) -> Option<u64> {
         self.data.as_ref().map(|created| created.id)
     }
 
     /// The error that it is, of Janus or of the room.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(in crate::signaller) fn fault(&self) -> Option<Fault> {
         let room = self.plugindata.as_ref().and_then(|plugin| {
             Some(Fault {
                 code: plugin.data.error_code?,
@@ -115,7 +115,7 @@ impl Packet {
     }
 
     /// What a room takes, if it is in the list.
-    pub(super) fn codecs(&self, room: &str) -> Option<Receives> {
+    pub(in crate::signaller) fn codecs(&self, room: &str) -> Option<Receives> {
         let is = |it: &&Listed| match &it.room {
             Value::String(name) => name == room,
             number => number
@@ -131,7 +131,7 @@ impl Packet {
     }
 
     /// What it means for the session of `handle`, if anything.
-    pub(super) fn news(&self, handle: u64) -> Option<News> {
+    pub(in crate::signaller) fn news(&self, handle: u64) -> Option<News> {
         // A session's own end names no handle.
         if self.sender.is_some_and(|sender| sender != handle) {
             return None;

@@ -28,6 +28,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use self::publisher::Publisher;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use self::publisher::read;
 use self::viewer::Viewer;
 use super::dial::{Tls, quote};
 use super::{

@@ -199,6 +199,7 @@ impl Carrier {
                 let reason = cut(reason);
                 (peer, Envelope::Ended { reason }, true)
             }
+            Outgoing::Report { .. } => return Ok(()),
         };
         let inbox = {
             let mut viewers = self.viewers.lock();
@@ -298,7 +299,7 @@ impl Carrier {
 }
 
 /// Reads an envelope, within limits.
-pub(super) fn read(payload: &[u8]) -> Result<Option<Envelope>, ReadError> {
+pub(in crate::signaller) fn read(payload: &[u8]) -> Result<Option<Envelope>, ReadError> {
     if payload.len() > MAX_TO_SERVER {
         return Err(ReadError::Malformed("it is too long".to_owned()));
     }

@@ -194,6 +194,7 @@ impl Carrier {
             },
             Outgoing::End { reason, .. } => Some(reason.clone()),
             Outgoing::Refuse { refusal, .. } => Some(refusal.to_string()),
+            Outgoing::Report { .. } => return Ok(()),
         };
         let note = from_viewer(note);
         match over {

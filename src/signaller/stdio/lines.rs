@@ -7,7 +7,7 @@ use crate::message::{MAX_SDP, Message};
 
 /// What is found.
 #[derive(Debug, PartialEq)]
-pub(super) enum Note {
+pub(in crate::signaller) enum Note {
     /// An object on a line.
     Message(Message),
     /// A bare description.
@@ -16,7 +16,7 @@ pub(super) enum Note {
 
 /// Reads text as it comes. Holds no more than the longest note.
 #[derive(Default)]
-pub(super) struct Lines {
+pub(in crate::signaller) struct Lines {
     line: Vec<u8>,
     /// Is the line too long already?
     skipped: bool,
@@ -25,7 +25,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// The notes that end in `chunk`.
-    pub(super) fn take(&mut self, chunk: &[u8]) -> Vec<Note> {
+    pub(in crate::signaller) fn take(&mut self, chunk: &[u8]) -> Vec<Note> {
         let mut notes = Vec::new();
         for part in chunk.split_inclusive(|byte| *byte == b'\n') {
             let (part, ended) = match part.strip_suffix(b"\n") {

@@ -12,7 +12,7 @@
 //! A publisher offers at once, and again whenever a session is over.
 
 mod ends;
-mod lines;
+pub(super) mod lines;
 #[cfg(test)]
 mod tests;
 
@@ -198,10 +198,7 @@ impl Talk {
     }
 
     async fn say(&mut self, note: Outgoing) -> Result<(), SignallerError> {
-        let (Outgoing::Message { peer, .. }
-        | Outgoing::Refuse { peer, .. }
-        | Outgoing::End { peer, .. }) = &note;
-        let Some(session) = self.session.as_mut().filter(|it| it.peer == *peer) else {
+        let Some(session) = self.session.as_mut().filter(|it| it.peer == *note.peer()) else {
             return Ok(());
         };
         let reason = match note {
@@ -211,6 +208,7 @@ impl Talk {
             }
             Outgoing::Refuse { refusal, .. } => refusal.to_string(),
             Outgoing::End { reason, .. } => reason,
+            Outgoing::Report { .. } => return Ok(()),
         };
         let said = session.said;
         self.over();

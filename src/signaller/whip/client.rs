@@ -19,7 +19,7 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 /// Which of the two the server speaks. They differ in who sends media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(in crate::signaller) enum Protocol {
     /// We publish (RFC 9725).
     Whip,
     /// We watch (draft-ietf-wish-whep).
@@ -204,7 +204,7 @@ impl Client {
 /// Where `Location` points to, seen from `base`. The token goes there, too: the
 /// server that has it could pass it on anyhow; but never in clear text when it
 /// came encrypted.
-pub(super) fn located(
+pub(in crate::signaller) fn located(
     protocol: Protocol,
     base: &Url,
     headers: &HeaderMap,

@@ -7,7 +7,7 @@
 //! the offer, or behind it by PATCH where the server is known to take that;
 //! the server's are all in its answer.
 
-mod client;
+pub(super) mod client;
 mod fragment;
 
 use std::sync::Arc;
@@ -225,6 +225,7 @@ impl Carrier {
                 Outgoing::Message { message, .. } => message,
                 Outgoing::End { reason, .. } => return Err(over(&reason)),
                 Outgoing::Refuse { refusal, .. } => return Err(over(&refusal.to_string())),
+                Outgoing::Report { .. } => continue,
             };
             match message {
                 Message::Offer { sdp } if self.session.is_none() => {

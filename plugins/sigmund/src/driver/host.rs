@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::announce::{Announcement, Announcer};
 use super::session::{self, Event, SessionHandle};
 use super::snapshot::{PeerStats, Snapshot};
+use super::tally::Tallies;
 use crate::media::{EncodingSpec, Encodings, Format, House, Lease, OnEncoder, Track};
 use crate::runtime;
 use crate::webrtcbin::Network;
@@ -119,6 +120,7 @@ struct Task {
     /// Passed-through tracks have a GOP cache even with no viewer.
     standing: Vec<Lease>,
     sessions: HashMap<PeerId, SessionHandle>,
+    tallies: Tallies,
     /// Are tracks without caps given their last chance, or have they had it?
     settling: bool,
     /// Will it be looked soon whether anybody is left?
@@ -164,6 +166,7 @@ impl Host {
             encodings: Encodings::default(),
             standing: Vec::new(),
             sessions: HashMap::new(),
+            tallies: Tallies::default(),
             settling: false,
             tidying: false,
             snapshot,
@@ -313,12 +316,17 @@ impl Task {
             }
             Report::Stats(peer, stats) => {
                 if self.sessions.contains_key(&peer) {
+                    if let Some(report) = self.tallies.add(&peer, &stats.network) {
+                        let peer = peer.clone();
+                        self.supervisor.send(Outgoing::Report { peer, report });
+                    }
                     self.snapshot
                         .send_modify(|s| drop(s.peers.insert(peer, *stats)));
                 }
             }
             Report::Ended(peer) => {
                 self.sessions.remove(&peer);
+                self.tallies.forget(&peer);
                 self.snapshot.send_modify(|s| drop(s.peers.remove(&peer)));
                 self.tidy_up_soon();
             }

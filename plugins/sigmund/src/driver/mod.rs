@@ -5,6 +5,7 @@ mod announce;
 mod host;
 mod session;
 mod snapshot;
+mod tally;
 
 pub(crate) use announce::{Announcement, Announcer};
 pub(crate) use host::{Host, HostConfig};

@@ -30,6 +30,8 @@ use crate::media::Feeder;
 use guard::Guard;
 
 pub(crate) use statistics::NetworkReport;
+#[cfg(test)]
+pub(crate) use statistics::SenderReport;
 
 /// Tells the owner what happened. Never blocks; called from any thread.
 pub(crate) type Report = Arc<dyn Fn(ConnectionEvent) + Send + Sync>;

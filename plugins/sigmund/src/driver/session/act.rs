@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sigmund::ladder::Estimate;
+use sigmund::ladder::{Estimate, Limits};
 use sigmund::message::PeerId;
-use sigmund::sdp::{Codec, Identity, MediaPlan, OfferPlan, SdpError, TrackOffer, own_offer};
+use sigmund::sdp::{Codec, Identity, Kind, MediaPlan, OfferPlan, SdpError, TrackOffer, own_offer};
 use sigmund::session::{Action, ConnectionEvent, EndReason, Session};
-use sigmund::signaller::{Outgoing, Refusal};
+use sigmund::signaller::{Outgoing, PeerInfo, Refusal};
 use tokio::sync::oneshot;
 
 use super::super::announce::Announcement;
@@ -112,9 +112,10 @@ impl Task {
             runtime::blocking(move || build(&shared, &peer, &time, &media, identity, &report));
         let (connection, feeders) = built.await.ok_or("building the connection failed")??;
         self.connection = Some(Arc::new(connection));
+        self.limits = limits(self.shared.limits, &self.info, &leases);
         for (lease, feeder) in leases.into_iter().zip(feeders) {
             lease.serve_keyframes(&feeder);
-            let estimate = Estimate::new(self.shared.limits);
+            let estimate = Estimate::new(self.limits);
             self.media.push(Medium {
                 lease,
                 feeder,
@@ -139,6 +140,10 @@ impl Task {
         }
         for medium in &self.media {
             medium.lease.join(&medium.feeder);
+            if self.info.max_bitrate.is_some() && medium.lease.codec().kind() == Kind::Video {
+                let bitrate = medium.estimate.bitrate();
+                medium.lease.estimate(&medium.feeder, bitrate);
+            }
         }
         let added = Announcement::PeerAdded(self.peer.clone(), self.info.clone());
         self.shared.announcer.announce(added);
@@ -150,6 +155,20 @@ impl Task {
         self.send(Outgoing::Refuse { peer, refusal }).await;
     }
 }
+
+/// Of the video of a peer, of whose token sound has its part.
+fn limits(ours: Limits, info: &PeerInfo, leases: &[Lease]) -> Limits {
+    let Some(most) = info.max_bitrate else {
+        return ours;
+    };
+    let sounds = leases.iter().filter(|it| it.codec().kind() == Kind::Audio);
+    let sound = u64::from(SOUND) * sounds.count() as u64;
+    let most = u32::try_from(most.saturating_sub(sound)).unwrap_or(u32::MAX);
+    ours.at_most(most)
+}
+
+/// What a medium of sound takes, in bit/s, as our encoder makes it.
+const SOUND: u32 = 96_000;
 
 /// On the pool: builds the connection and its senders.
 fn build(

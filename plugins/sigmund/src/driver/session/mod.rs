@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sigmund::ladder::Estimate;
+use sigmund::ladder::{Estimate, Limits};
 use sigmund::message::{Message, PeerId};
 use sigmund::sdp::{Codec, TrackOffer};
 use sigmund::session::{Config, ConnectionEvent, EndReason, Session, Side};
@@ -95,6 +95,7 @@ pub(in crate::driver) fn spawn(
         }
     });
     let task = Task {
+        limits: shared.limits,
         peer,
         info,
         tracks,
@@ -127,6 +128,8 @@ struct Task {
     connection: Option<Arc<PeerConnection>>,
     /// Since when media flows.
     connected: Option<Instant>,
+    /// Of the bitrate, of which the peer's token may want less than the element.
+    limits: Limits,
 }
 
 /// One of our media on its way to this peer.
@@ -306,7 +309,7 @@ impl Task {
             return;
         };
         let report = network.to_report();
-        let mut lowest = self.shared.limits.max;
+        let mut lowest = self.limits.max;
         for medium in &mut self.media {
             if medium.lease.codec().kind() == sigmund::sdp::Kind::Video {
                 lowest = medium.estimate.handle_report(now, report);
