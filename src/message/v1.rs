@@ -365,6 +365,10 @@ pub struct Info {
     /// The most that may be sent to the peer, in bit/s, all its media together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bitrate: Option<u64>,
+    /// Can another connection follow one that is lost (the note `again`)? If
+    /// nothing is said, then where the publisher makes the offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<bool>,
 }
 
 impl Default for Info {
@@ -378,6 +382,7 @@ impl Default for Info {
             mark: None,
             data: true,
             max_bitrate: None,
+            again: None,
         }
     }
 }

@@ -100,6 +100,9 @@ pub enum EndReason {
     /// ICE found no path, or lost it.
     #[error("no network path (any more)")]
     NoPath,
+    /// The path was lost, and did not come back in time.
+    #[error("no network path for {} s", .0.as_secs_f32())]
+    GaveUp(Duration),
     /// Something failed on our side.
     #[error("failed here: {0}")]
     Failed(String),

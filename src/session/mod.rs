@@ -9,6 +9,7 @@ mod candidates;
 mod config;
 mod edge;
 mod event;
+mod recovery;
 mod rounds;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use candidates::CandidateCounts;
 pub use config::{Config, Side};
 use edge::{Event, edge};
 pub use event::{Action, ConnectionEvent, EndReason};
+pub use recovery::Recovery;
 pub use rounds::{Heard, Rounds};
 
 /// Where a session is. Edges: see `edge` (a pure function) and its table test.
@@ -119,7 +121,7 @@ impl Session {
             Message::Candidate(candidate) => self.handle_candidate(&candidate.candidate),
             // Of no use to ICE: webrtcbin tries what it has until it times out.
             Message::EndOfCandidates => (),
-            // One connection is all that a session has; whoever owns it counts rounds.
+            // One connection is all that a session has; `Recovery` counts rounds.
             Message::Again { .. } => self.close(EndReason::left("it has lost its path")),
             Message::Bye { reason } => self.close(EndReason::left(&reason)),
         }

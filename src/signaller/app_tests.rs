@@ -58,6 +58,7 @@ async fn the_application_announces_peers_and_carries_their_notes() {
     let info = PeerInfo {
         protocol: "mqtt".into(),
         channel: Some(CHANNEL),
+        again: true,
         ..PeerInfo::default()
     };
     let expected = Incoming::Joined {

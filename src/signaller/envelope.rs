@@ -123,6 +123,7 @@ pub(crate) fn publisher_joined(protocol: &str, channel: Capabilities) -> Incomin
         info: PeerInfo {
             protocol: protocol.to_owned(),
             channel: Some(channel),
+            again: true,
             ..PeerInfo::default()
         },
     }
@@ -152,15 +153,17 @@ pub(crate) fn refusal_of(kind: Kind, text: String) -> Refusal {
 impl From<PeerInfo> for Info {
     fn from(info: PeerInfo) -> Self {
         let channel = info.channel.unwrap_or(CHANNEL);
+        let offers = channel.offerer == Offerer::Them;
         Self {
             protocol: info.protocol,
             agent: info.agent,
             receives: info.receives,
-            offers: channel.offerer == Offerer::Them,
+            offers,
             trickle: channel.trickle_out,
             mark: info.mark,
             data: !info.no_data,
             max_bitrate: info.max_bitrate,
+            again: (info.again == offers).then_some(info.again),
         }
     }
 }
@@ -184,6 +187,7 @@ impl From<Info> for PeerInfo {
             mark: info.mark,
             no_data: !info.data,
             max_bitrate: info.max_bitrate,
+            again: info.again.unwrap_or(!info.offers),
             ..Self::default()
         }
     }

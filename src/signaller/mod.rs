@@ -199,6 +199,9 @@ pub struct PeerInfo {
     /// How its notes travel, where that differs from the signaller's own
     /// capabilities (a WHEP viewer that a server forwards offers by itself).
     pub channel: Option<Capabilities>,
+    /// Does it know `again`: can another connection follow, under the same name,
+    /// one whose path is lost?
+    pub again: bool,
     /// How long its side may take until it is connected, where that is more than
     /// usual because people carry its notes by hand.
     pub patience: Option<std::time::Duration>,

@@ -5,6 +5,7 @@
 
 mod crowd;
 mod embed;
+mod heal;
 mod page;
 mod passthrough;
 mod scenes;

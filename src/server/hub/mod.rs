@@ -55,6 +55,10 @@ const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// What became of a session whose stream is gone.
 const STREAM_ENDED: &str = "the stream has ended";
 
+/// What the publisher, and the peer if it should ever come back, learn of the
+/// end of a session with neither a path nor signalling.
+const DESERTED: &str = "its connections were lost, to here and to the publisher";
+
 /// All streams and sessions of a server.
 pub(crate) struct Hub {
     rules: Arc<Current>,
@@ -293,6 +297,15 @@ impl Hub {
                 drop(state);
                 self.observer
                     .tell(&Event::Media(Media::between(&before, &report)));
+                return;
+            }
+            Outgoing::Message { peer, message } if session.is_deserted(&message) => {
+                let over = state.remove(&peer);
+                drop(state);
+                if let Some(mut session) = over {
+                    session.far.tell(Note::Ended(DESERTED.to_owned())).ok();
+                    session.say_farewell(&peer, DESERTED);
+                }
                 return;
             }
             Outgoing::Message { peer, message } => {

@@ -24,6 +24,7 @@ pub(super) fn host() -> PeerInfo {
             offerer: Offerer::Them,
             ..envelope::CHANNEL
         }),
+        again: true,
         ..PeerInfo::default()
     }
 }

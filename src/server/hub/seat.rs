@@ -48,9 +48,18 @@ pub(super) struct Slow;
 pub(super) struct Far {
     notes: mpsc::Sender<Note>,
     cut_off: Option<oneshot::Sender<()>>,
+    /// Is its connection closed, so that it is to dial again?
+    lost: bool,
 }
 
 impl Far {
+    /// Has the peer neither a path, as its publisher says by `again`, nor a
+    /// connection to us, and not because it is cut off without knowing? Then
+    /// nobody is there any more.
+    pub(super) fn is_deserted(&self, note: &Message) -> bool {
+        self.lost && matches!(note, Message::Again { .. })
+    }
+
     pub(super) fn tell(&mut self, note: Note) -> Result<(), Slow> {
         match self.notes.try_send(note) {
             // One that is gone says so itself.
@@ -141,6 +150,7 @@ impl Hub {
         let far = Far {
             notes: notes_in,
             cut_off: Some(cut_off),
+            lost: false,
         };
         let voice = Voice {
             hub: Some(self.clone()),
@@ -193,6 +203,16 @@ impl Voice {
     pub(crate) fn set_away(&self, away: bool) {
         if let Some(hub) = &self.hub {
             hub.set_away(&self.peer, away);
+        }
+    }
+
+    /// Its connection is closed, or there again.
+    pub(crate) fn set_lost(&self, lost: bool) {
+        if let Some(hub) = &self.hub
+            && let Some(session) = hub.state().sessions.get_mut(&self.peer)
+            && let super::Far::Seat(seat) = &mut session.far
+        {
+            seat.lost = lost;
         }
     }
 

@@ -156,6 +156,10 @@ impl Session {
         }
     }
 
+    pub(super) fn is_deserted(&self, note: &Message) -> bool {
+        matches!(&self.far, Far::Seat(seat) if seat.is_deserted(note))
+    }
+
     /// Its host learns that it has left.
     pub(super) fn say_farewell(self, peer: &PeerId, reason: &str) {
         if let Other::Host {

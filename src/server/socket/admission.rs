@@ -162,6 +162,7 @@ fn info(hello: &Hello, caller: &Caller, resume: &Secret, grant: &Grant) -> PeerI
         receives: hello.receives.clone(),
         channel: Some(envelope::CHANNEL),
         mark: Some(Mark::of_connection(resume.reveal()).text()),
+        again: true,
         ..PeerInfo::default()
     }
     .within(grant)

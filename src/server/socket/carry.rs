@@ -35,8 +35,11 @@ pub(super) enum Ending {
     Over,
     /// The client is turned out.
     Failed(Failure),
-    /// The client may come back.
+    /// The connection is closed under the client, which may come back.
     Lost,
+    /// The client is not heard any more. It may come back, or may not even have
+    /// noticed.
+    Silent,
     /// It has come back already, by another connection.
     Claimed(Request),
 }
@@ -87,7 +90,8 @@ pub(super) async fn run(
                 ..
             }) => tokio::select! {
                 biased;
-                Ok(()) = slow => Ending::Failed(too_slow()),
+                // Who was away may have been told of its end already.
+                Ok(()) = &mut *slow, if !slow.is_terminated() => Ending::Failed(too_slow()),
                 ending = read(receiver, limits, 1, |it| from_viewer(voice, *waits, it)) => ending,
                 ending = write(sender, Queue::Viewer(notes), renewals) => ending,
             },
@@ -125,7 +129,7 @@ async fn read(
     let mut bucket = Bucket::default();
     loop {
         let Ok(received) = timeout(limits.idle_timeout, receive(receiver)).await else {
-            return Ending::Lost;
+            return Ending::Silent;
         };
         if bucket.take(rate, Instant::now().into_std()).is_err() {
             let text = format!("more than {} messages a second", rate.per_second);

@@ -192,7 +192,8 @@ async fn serve(mut wire: Wire, app: &App, caller: Caller, mut stop: watch::Recei
             drop(kept);
             wire.close(Some(failure)).await;
         }
-        Ending::Lost => {
+        Ending::Lost | Ending::Silent => {
+            kept.client.set_lost(matches!(ending, Ending::Lost));
             tokio::spawn(kept.park(app.rules().limits.resume_timeout, stop));
         }
         Ending::Claimed(request) => {

@@ -180,6 +180,7 @@ impl Kept {
             };
             let Some(request) = request else { return };
             self.client.set_away(false);
+            self.client.set_lost(false);
             match request.send(self) {
                 Ok(()) => return,
                 Err(kept) => self = kept,
@@ -189,6 +190,13 @@ impl Kept {
 }
 
 impl Client {
+    /// The connection of a viewer is closed, so that it is to dial again.
+    pub(super) fn set_lost(&self, lost: bool) {
+        if let Self::Viewer(seat) = self {
+            seat.voice.set_lost(lost);
+        }
+    }
+
     fn set_away(&self, away: bool) {
         match self {
             Self::Viewer(seat) => seat.voice.set_away(away),
@@ -202,7 +210,7 @@ impl Client {
         match self {
             Self::Viewer(seat) if calls => while seat.notes.recv().await.is_some() {},
             Self::Viewer(seat) => {
-                if (&mut seat.slow).await.is_err() {
+                if seat.slow.is_terminated() || (&mut seat.slow).await.is_err() {
                     // It ended in good order; its last note can still be fetched.
                     std::future::pending::<()>().await;
                 }

@@ -5,6 +5,7 @@ mod edges;
 mod offerer;
 mod pair;
 mod properties;
+mod recovery;
 mod rounds;
 
 use std::time::Duration;

@@ -270,6 +270,7 @@ impl Carrier {
             protocol: "nats".to_owned(),
             agent: hello.agent.as_deref().map(v1::agent),
             receives: hello.receives,
+            again: true,
             ..PeerInfo::default()
         };
         Ok((welcome, Incoming::Joined { peer, info }))

@@ -29,6 +29,8 @@ pub(crate) struct PeerStats {
     pub(crate) joined_in: Duration,
     /// How long it has been here.
     pub(crate) age: Duration,
+    /// How many connections it has had; each that was lost was followed by another.
+    pub(crate) connections: u32,
     /// What we think its path can carry, in bit/s.
     pub(crate) estimate: u32,
     /// What the network says.
@@ -56,6 +58,7 @@ impl PeerStats {
             .field("codecs", gst::Array::new(codecs))
             .field("joined-in-ms", self.joined_in.as_millis() as u64)
             .field("age-ms", self.age.as_millis() as u64)
+            .field("connections", self.connections)
             .field("estimate", self.estimate)
             .field(
                 "packets-sent",

@@ -1,6 +1,8 @@
 //! The settings that all elements have: who passes the notes, who may join,
 //! and how media find their way.
 
+use std::time::Duration;
+
 use gst::prelude::*;
 use sigmund::access::Token;
 use sigmund::address::{IceScheme, IceServer};
@@ -10,8 +12,11 @@ use sigmund::signaller::{Options, Role, TlsFiles};
 use super::property::{Property, property};
 use crate::driver::Network;
 
+/// In ms.
+const GIVE_UP_TIME: u32 = 30_000;
+
 /// What the user set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Common {
     uri: Option<String>,
     token: Option<String>,
@@ -24,6 +29,26 @@ pub(crate) struct Common {
     ice_servers: Option<String>,
     ice_transport_policy: IceTransportPolicy,
     ice_port_range: Option<String>,
+    give_up_time: u32,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            uri: None,
+            token: None,
+            allow_anonymous: false,
+            allowed_origins: None,
+            allowed_hosts: None,
+            tls_certificate: None,
+            tls_key: None,
+            tls_ca: None,
+            ice_servers: None,
+            ice_transport_policy: IceTransportPolicy::All,
+            ice_port_range: None,
+            give_up_time: GIVE_UP_TIME,
+        }
+    }
 }
 
 /// Settings that hold those of all elements.
@@ -74,6 +99,11 @@ impl Common {
             ice_servers: self.ice_servers()?,
             ..Options::new(role, element_name)
         })
+    }
+
+    /// For how long a peer whose path is lost is given other connections.
+    pub(crate) fn give_up(&self) -> Duration {
+        Duration::from_millis(self.give_up_time.into())
     }
 
     /// What connections are told.
@@ -247,6 +277,15 @@ fn network_properties<S: HasCommon>() -> Vec<Property<S>> {
                 "ice-port-range",
                 "UDP ports for media, FIRST-LAST, one for each peer and local address; default any"
             )
+        ),
+        property!(
+            S: common.give_up_time,
+            glib::ParamSpecUInt::builder("give-up-time")
+                .default_value(GIVE_UP_TIME)
+                .blurb(
+                    "For how long (in ms) a peer whose network path is lost is given other \
+                     connections, where it speaks sigmund.v1; 0 ends its session at once"
+                )
         ),
     ]
 }

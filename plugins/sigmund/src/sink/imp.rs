@@ -145,6 +145,7 @@ impl RtcSink {
             codecs: plan.codecs,
             limits: plan.limits,
             max_peers: plan.max_peers,
+            give_up: plan.give_up,
             network: plan.network,
             announcer,
             on_encoder: Arc::new(move |element, pad, codec| {

@@ -2,6 +2,7 @@
 //! writer in one place.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use gst::prelude::*;
 use sigmund::ladder::Limits;
@@ -62,6 +63,7 @@ pub(super) struct Plan {
     pub(super) codecs: Vec<Codec>,
     pub(super) limits: Limits,
     pub(super) max_peers: usize,
+    pub(super) give_up: Duration,
 }
 
 impl Settings {
@@ -87,6 +89,7 @@ impl Settings {
             codecs: all,
             limits,
             max_peers: self.max_peers as usize,
+            give_up: self.common.give_up(),
         })
     }
 }

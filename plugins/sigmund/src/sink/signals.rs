@@ -46,7 +46,8 @@ pub(super) fn all() -> &'static [Signal] {
                 })
                 .build(),
             // (id, webrtcbin): the peer's webrtcbin exists and has negotiated
-            // nothing yet.
+            // nothing yet. A connection that is lost may be followed by another
+            // one of the same peer.
             Signal::builder("webrtcbin-ready")
                 .param_types([String::static_type(), gst::Element::static_type()])
                 .build(),

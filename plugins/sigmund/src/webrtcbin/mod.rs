@@ -29,9 +29,7 @@ use crate::isolate::{HouseTime, IsolatedBin};
 use crate::media::Feeder;
 use guard::Guard;
 
-pub(crate) use statistics::NetworkReport;
-#[cfg(test)]
-pub(crate) use statistics::SenderReport;
+pub(crate) use statistics::{NetworkReport, SenderReport};
 
 /// Tells the owner what happened. Never blocks; called from any thread.
 pub(crate) type Report = Arc<dyn Fn(ConnectionEvent) + Send + Sync>;

@@ -47,6 +47,17 @@ pub(crate) struct SenderReport {
     pub(crate) firs: u32,
 }
 
+impl SenderReport {
+    /// Adds up what the two have counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.nacks += other.nacks;
+        self.plis += other.plis;
+        self.firs += other.firs;
+    }
+}
+
 /// Reads them. Takes rtpbin's locks: belongs on the pool.
 pub(super) fn read(webrtcbin: &gst::Element) -> NetworkReport {
     let mut report = NetworkReport::default();

@@ -128,7 +128,7 @@ async fn who_waits_is_there_when_a_publisher_comes_and_waits_again_when_it_goes(
         let mut publisher = relay.publisher().await;
         let joined = viewer.hear().await;
         let here = json!({"type": "joined", "peer": "publisher",
-            "info": {"protocol": "v1", "offers": true}});
+            "info": {"protocol": "v1", "offers": true, "again": true}});
         assert_eq!(joined, here);
         let (peer, _) = publisher.joined().await;
         publisher.send(note(&peer, offer())).await;

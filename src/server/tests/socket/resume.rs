@@ -263,3 +263,48 @@ async fn a_server_that_stops_says_so_and_leaves_the_port() {
     std::net::TcpListener::bind(to).expect("the port is free");
     assert_eq!(viewer.hear().await["type"], "ended");
 }
+
+#[tokio::test]
+async fn who_has_neither_a_path_nor_a_connection_is_gone() {
+    let relay = Relay::new().await;
+    let mut publisher = relay.publisher().await;
+    let mut here = relay.viewer().await;
+    let (peer, _) = publisher.joined().await;
+    let again = json!({"type": "again", "round": 2});
+    publisher.send(note(&peer, again.clone())).await;
+    assert_eq!(here.hear().await, note("publisher", again.clone()));
+
+    let (killed, welcome) = Client::welcomed(relay.address(), hello("view")).await;
+    let (peer, _) = publisher.joined().await;
+    drop(killed);
+    // Until its loss is noticed, it is told.
+    let left = loop {
+        publisher.send(note(&peer, again.clone())).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if let Ok(heard) = timeout(Duration::from_millis(1), publisher.hear()).await {
+            break heard;
+        }
+    };
+    assert_eq!(
+        (&left["type"], &left["peer"]),
+        (&json!("left"), &json!(peer))
+    );
+    let back = with(hello("view"), "resume", welcome["resume"].clone());
+    let (mut viewer, _) = Client::welcomed(relay.address(), back).await;
+    while viewer.hear().await["type"] == "note" {}
+}
+
+#[tokio::test]
+async fn a_publisher_learns_who_gets_another_connection() {
+    let relay = Relay::new().await;
+    let mut publisher = relay.publisher().await;
+    let _viewer = relay.viewer().await;
+    assert_eq!(publisher.joined().await.1.get("again"), None);
+    let _whep = tokio::spawn(post(relay.address(), "/whep/cam", OFFER));
+    let (_, info) = publisher.joined().await;
+    assert_eq!(
+        (&info["offers"], info.get("again")),
+        (&json!(true), None),
+        "who offers comes back by itself"
+    );
+}

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sigmund::ladder::{Estimate, Limits};
-use sigmund::message::PeerId;
 use sigmund::sdp::{Codec, Identity, Kind, MediaPlan, OfferPlan, SdpError, TrackOffer, own_offer};
 use sigmund::session::{Action, ConnectionEvent, EndReason, Session};
 use sigmund::signaller::{Outgoing, PeerInfo, Refusal};
@@ -52,7 +51,7 @@ impl Task {
             Action::SetLocal { offer, sdp } => {
                 let result = match &self.connection {
                     Some(connection) => {
-                        connection.watch_transport(&self.report);
+                        connection.watch_transport(&self.report());
                         connection.set_local(offer, &sdp).await
                     }
                     None => Err("no connection".into()),
@@ -64,10 +63,7 @@ impl Task {
                     runtime::blocking(move || connection.add_candidate(&candidate)).await;
                 }
             }
-            Action::Send(message) => {
-                let peer = self.peer.clone();
-                self.send(Outgoing::Message { peer, message }).await;
-            }
+            Action::Send(message) => self.tell_peer(message).await,
             Action::Refuse(error) => self.refuse(refusal(error)).await,
             Action::StartMedia => self.start_media().await,
             Action::End(reason) => return Some(reason),
@@ -107,9 +103,16 @@ impl Task {
         }
         let house = self.shared.house.borrow().clone();
         let time = house.ok_or("the pipeline is not playing")?;
-        let (shared, peer, report) = (self.shared.clone(), self.peer.clone(), self.report.clone());
-        let built =
-            runtime::blocking(move || build(&shared, &peer, &time, &media, identity, &report));
+        let (shared, peer, report) = (self.shared.clone(), self.peer.clone(), self.report());
+        let name = match self.number {
+            1 => format!("peer-{peer}"),
+            number => format!("peer-{peer}-{number}"),
+        };
+        let built = runtime::blocking(move || {
+            let built = build(&shared, &name, &time, &media, identity, &report)?;
+            (shared.on_connection)(&peer, built.0.element());
+            Ok::<_, String>(built)
+        });
         let (connection, feeders) = built.await.ok_or("building the connection failed")??;
         self.connection = Some(Arc::new(connection));
         self.limits = limits(self.shared.limits, &self.info, &leases);
@@ -134,7 +137,9 @@ impl Task {
     }
 
     async fn start_media(&mut self) {
-        self.connected = Some(Instant::now());
+        let now = Instant::now();
+        self.connected = Some(now);
+        self.recovery.handle_connected();
         if let Some(connection) = self.connection.clone() {
             runtime::blocking(move || connection.tell_latency()).await;
         }
@@ -145,8 +150,11 @@ impl Task {
                 medium.lease.estimate(&medium.feeder, bitrate);
             }
         }
-        let added = Announcement::PeerAdded(self.peer.clone(), self.info.clone());
-        self.shared.announcer.announce(added);
+        if self.joined.is_none() {
+            self.joined = Some(now);
+            let added = Announcement::PeerAdded(self.peer.clone(), self.info.clone());
+            self.shared.announcer.announce(added);
+        }
     }
 
     /// Turns the peer away: its session never began.
@@ -173,27 +181,23 @@ const SOUND: u32 = 96_000;
 /// On the pool: builds the connection and its senders.
 fn build(
     shared: &Shared,
-    peer: &PeerId,
+    name: &str,
     time: &HouseTime,
     media: &[MediaPlan],
     identity: Option<Identity>,
     report: &webrtcbin::Report,
 ) -> Result<(PeerConnection, Vec<Feeder>), String> {
     let host = shared.element.upgrade().ok_or("the element is gone")?;
-    let name = format!("peer-{peer}");
     let offering = identity.is_none();
     let mut connection =
-        PeerConnection::build(&name, &host, time, &shared.network, identity, report)?;
+        PeerConnection::build(name, &host, time, &shared.network, identity, report)?;
     let feeders = media
         .iter()
         .enumerate()
         .map(|(index, plan)| connection.add_sender(index, plan, offering))
         .collect::<Result<Vec<_>, _>>();
     match feeders {
-        Ok(feeders) => {
-            (shared.on_connection)(peer, connection.element());
-            Ok((connection, feeders))
-        }
+        Ok(feeders) => Ok((connection, feeders)),
         Err(error) => {
             connection.stop(&host);
             Err(error)

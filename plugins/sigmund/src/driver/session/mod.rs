@@ -2,6 +2,7 @@
 //! connection, which acts. Nothing of it is shared, nothing is locked.
 
 mod act;
+mod again;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,16 +11,17 @@ use std::time::{Duration, Instant};
 use sigmund::ladder::{Estimate, Limits};
 use sigmund::message::{Message, PeerId};
 use sigmund::sdp::{Codec, TrackOffer};
-use sigmund::session::{Config, ConnectionEvent, EndReason, Session, Side};
+use sigmund::session::{Config, ConnectionEvent, EndReason, Recovery, Session, Side};
 use sigmund::signaller::{Offerer, Outgoing, PeerInfo, Refusal};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::announce::Announcement;
 use super::host::{Report, Shared};
 use super::snapshot::PeerStats;
 use crate::media::{Feeder, Format, Lease, Track};
 use crate::runtime;
-use crate::webrtcbin::{self, PeerConnection};
+use crate::webrtcbin::{self, PeerConnection, SenderReport};
 
 /// Events that may wait for a session. A peer that fills it is ended.
 const INBOX: usize = 512;
@@ -49,8 +51,8 @@ const TEARDOWN_DEADLINE: Duration = Duration::from_secs(5);
 pub(in crate::driver) enum Event {
     /// A note from its peer.
     Message(Message),
-    /// Its connection reports.
-    Connection(ConnectionEvent),
+    /// Its connection reports: which one, and what.
+    Connection(u32, ConnectionEvent),
     /// It is to end.
     Close(EndReason),
     /// A track flows in another format.
@@ -87,26 +89,27 @@ pub(in crate::driver) fn spawn(
 ) -> SessionHandle {
     let (sender, inbox) = mpsc::channel(INBOX);
     let flooded = Arc::new(AtomicBool::new(false));
-    let (events, overflow) = (sender.clone(), flooded.clone());
-    let report: webrtcbin::Report = Arc::new(move |event| {
-        let full = events.try_send(Event::Connection(event));
-        if let Err(mpsc::error::TrySendError::Full(_)) = full {
-            overflow.store(true, Ordering::Relaxed);
-        }
-    });
+    let began = Instant::now();
     let task = Task {
         limits: shared.limits,
         peer,
+        recovery: Recovery::new(info.again, shared.give_up, began),
         info,
         tracks,
+        gone: Vec::new(),
         shared,
         reports,
-        report,
+        events: sender.clone(),
         flooded: flooded.clone(),
-        began: Instant::now(),
+        began,
+        joined: None,
+        number: 1,
         media: Vec::new(),
         connection: None,
         connected: None,
+        retired: None,
+        sent: SenderReport::default(),
+        sent_before: SenderReport::default(),
     };
     runtime::spawn(task.run(inbox));
     SessionHandle {
@@ -119,17 +122,29 @@ struct Task {
     peer: PeerId,
     info: PeerInfo,
     tracks: Vec<Track>,
+    /// Tracks that were removed meanwhile.
+    gone: Vec<Track>,
     shared: Arc<Shared>,
     reports: mpsc::Sender<Report>,
-    report: webrtcbin::Report,
+    events: mpsc::Sender<Event>,
     flooded: Arc<AtomicBool>,
     began: Instant,
+    /// When media first flowed.
+    joined: Option<Instant>,
+    recovery: Recovery,
+    /// Counts connections, so that a late report of one is not taken for the next one's.
+    number: u32,
     media: Vec<Medium>,
     connection: Option<Arc<PeerConnection>>,
     /// Since when media flows.
     connected: Option<Instant>,
     /// Of the bitrate, of which the peer's token may want less than the element.
     limits: Limits,
+    /// Frees the connection before.
+    retired: Option<JoinHandle<()>>,
+    /// What the connection has sent, and what those before it had.
+    sent: SenderReport,
+    sent_before: SenderReport,
 }
 
 /// One of our media on its way to this peer.
@@ -193,7 +208,12 @@ impl Task {
     }
 
     /// The state machine, with its first steps prepared.
-    async fn session(&mut self, tracks: Vec<TrackOffer>) -> Result<Session, EndReason> {
+    async fn session(
+        &mut self,
+        tracks: Vec<TrackOffer>,
+        began: Instant,
+        timeout: Duration,
+    ) -> Result<Session, EndReason> {
         let channel = self.info.channel.unwrap_or(self.shared.channel);
         let side = match channel.offerer {
             Offerer::Them => Side::Answerer {
@@ -203,21 +223,22 @@ impl Task {
             },
             Offerer::Us => {
                 if let Err(refusal) = self.prepare_offer(&tracks).await {
-                    self.refuse(refusal.clone()).await;
+                    if self.number == 1 {
+                        self.refuse(refusal.clone()).await;
+                    }
                     return Err(EndReason::Closed(refusal.to_string()));
                 }
                 Side::Offerer
             }
         };
-        let defaults = Config::default();
         let config = Config {
             side,
             trickle_out: channel.trickle_out,
             ice_servers: !self.shared.network.ice_servers.is_empty(),
-            negotiation_timeout: self.info.patience.unwrap_or(defaults.negotiation_timeout),
-            ..defaults
+            negotiation_timeout: timeout,
+            ..Config::default()
         };
-        Ok(Session::new(config, self.began))
+        Ok(Session::new(config, began))
     }
 
     /// The session's life, from its first note to its end.
@@ -226,7 +247,9 @@ impl Task {
         tracks: Vec<TrackOffer>,
         inbox: &mut mpsc::Receiver<Event>,
     ) -> EndReason {
-        let mut session = match self.session(tracks).await {
+        let timeout = Config::default().negotiation_timeout;
+        let timeout = self.info.patience.unwrap_or(timeout);
+        let mut session = match self.session(tracks, self.began, timeout).await {
             Ok(session) => session,
             Err(reason) => return reason,
         };
@@ -242,7 +265,10 @@ impl Task {
                     act::name(&action)
                 );
                 if let Some(reason) = self.act(&mut session, action).await {
-                    return reason;
+                    match self.after(reason).await {
+                        Ok(next) => session = next,
+                        Err(reason) => return reason,
+                    }
                 }
             }
             if self.flooded.swap(false, Ordering::Relaxed) {
@@ -251,13 +277,16 @@ impl Task {
                 ));
                 continue;
             }
-            let timeout = session.poll_timeout().map(tokio::time::Instant::from_std);
+            let timeout = self.recovery.poll_timeout(&session);
+            let timeout = timeout.map(tokio::time::Instant::from_std);
             tokio::select! {
                 event = inbox.recv() => match event {
                     Some(event) => self.handle(&mut session, event),
                     None => session.close(EndReason::Closed("the element is gone".into())),
                 },
-                () = sleep_until(timeout) => session.handle_timeout(Instant::now()),
+                () = sleep_until(timeout) => {
+                    self.recovery.handle_timeout(&mut session, Instant::now());
+                }
                 _ = tick.tick() => self.check_network(&mut session).await,
             }
         }
@@ -266,8 +295,12 @@ impl Task {
     fn handle(&mut self, session: &mut Session, event: Event) {
         let now = Instant::now();
         match event {
-            Event::Message(message) => session.handle_message(now, message),
-            Event::Connection(event) => session.handle_connection(now, event),
+            Event::Message(message) => self.recovery.handle_message(session, now, message),
+            Event::Connection(number, event) => {
+                if number == self.number {
+                    self.recovery.handle_connection(session, now, event);
+                }
+            }
             Event::Close(reason) => session.close(reason),
             Event::TrackChanged(track) => {
                 let stale = |m: &Medium| {
@@ -279,6 +312,7 @@ impl Task {
                 }
             }
             Event::TrackGone(track) => {
+                self.gone.push(track.clone());
                 let had_media = !self.media.is_empty();
                 self.media.retain(|m| !m.lease.track().is(&track));
                 if had_media && self.media.is_empty() {
@@ -296,7 +330,7 @@ impl Task {
 
     /// Once a second: is it still there, and what does the network say?
     async fn check_network(&mut self, session: &mut Session) {
-        let (Some(connection), Some(connected)) = (self.connection.clone(), self.connected) else {
+        let (Some(connection), Some(_)) = (self.connection.clone(), self.connected) else {
             return;
         };
         let now = Instant::now();
@@ -305,7 +339,7 @@ impl Task {
             session.handle_connection(now, ConnectionEvent::Silent(silence));
             return;
         }
-        let Some(network) = runtime::blocking(move || connection.statistics()).await else {
+        let Some(mut network) = runtime::blocking(move || connection.statistics()).await else {
             return;
         };
         let report = network.to_report();
@@ -316,11 +350,14 @@ impl Task {
                 medium.lease.estimate(&medium.feeder, lowest);
             }
         }
+        self.count(&mut network);
+        let joined = self.joined.unwrap_or(now);
         let stats = PeerStats {
             protocol: self.info.protocol.clone(),
             codecs: self.media.iter().map(|m| m.lease.codec()).collect(),
-            joined_in: connected - self.began,
-            age: now - connected,
+            joined_in: joined - self.began,
+            age: now - joined,
+            connections: self.number,
             estimate: lowest,
             network,
         };
@@ -339,6 +376,7 @@ impl Task {
 
     /// Frees everything, and tells everybody.
     async fn end(mut self, reason: EndReason) {
+        let was_added = self.joined.is_some();
         let was_connected = self.connected.is_some();
         for medium in self.media.drain(..) {
             medium.lease.leave(&medium.feeder);
@@ -348,40 +386,52 @@ impl Task {
             reason: reason.to_string(),
         })
         .await;
-        if was_connected {
+        if was_added {
             let removed = Announcement::PeerRemoved(self.peer.clone(), reason.to_string());
             self.shared.announcer.announce(removed);
         }
         gst::info!(super::CAT, "session {} ended: {reason}", self.peer);
         if let Some(connection) = self.connection.take() {
-            let polite = was_connected && !matches!(reason, EndReason::Silent(_));
-            self.free(connection, polite).await;
+            if was_connected && !matches!(reason, EndReason::Silent(_)) {
+                say_goodbye(&connection).await;
+            }
+            free(&self.shared.element, &self.peer, connection).await;
         }
+        self.await_retired().await;
         self.tell_host(Report::Ended(self.peer.clone())).await;
     }
 
-    async fn free(&self, connection: Arc<PeerConnection>, polite: bool) {
-        if polite {
-            let leaving = connection.clone();
-            runtime::blocking(move || leaving.say_goodbye()).await;
-            tokio::time::sleep(GOODBYE).await;
-        }
-        let element = self.shared.element.clone();
-        let stopped = runtime::blocking(move || {
-            if let Some(host) = element.upgrade() {
-                connection.stop(&host);
+    /// Where the present connection reports.
+    fn report(&self) -> webrtcbin::Report {
+        let (events, overflow) = (self.events.clone(), self.flooded.clone());
+        let number = self.number;
+        Arc::new(move |event| {
+            let full = events.try_send(Event::Connection(number, event));
+            if let Err(mpsc::error::TrySendError::Full(_)) = full {
+                overflow.store(true, Ordering::Relaxed);
             }
-        });
-        if tokio::time::timeout(TEARDOWN_DEADLINE, stopped)
-            .await
-            .is_err()
-        {
-            gst::error!(
-                super::CAT,
-                "session {} does not stop; left behind",
-                self.peer
-            );
+        })
+    }
+}
+
+async fn say_goodbye(connection: &Arc<PeerConnection>) {
+    let leaving = connection.clone();
+    runtime::blocking(move || leaving.say_goodbye()).await;
+    tokio::time::sleep(GOODBYE).await;
+}
+
+async fn free(element: &glib::WeakRef<gst::Bin>, peer: &PeerId, connection: Arc<PeerConnection>) {
+    let element = element.clone();
+    let stopped = runtime::blocking(move || {
+        if let Some(host) = element.upgrade() {
+            connection.stop(&host);
         }
+    });
+    if tokio::time::timeout(TEARDOWN_DEADLINE, stopped)
+        .await
+        .is_err()
+    {
+        gst::error!(super::CAT, "session {peer} does not stop; left behind");
     }
 }
 
