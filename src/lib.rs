@@ -6,6 +6,7 @@
 //! | [`session`] | one remote peer as a state machine: events in, actions out |
 //! | [`sdp`] | what we read and mend in descriptions: codec match, identity, rejected m-lines |
 //! | [`address`] | signalling URIs and ICE-server URIs |
+//! | [`data`] | messages of data channels: what can be sent to whom, frames, credits, queues |
 //! | [`fanout`] | who gets which encoded frame, who waits for a keyframe, what is cached |
 //! | [`ladder`] | network reports in, bitrates out |
 //! | [`access`] | tokens, origins, limits |
@@ -22,6 +23,7 @@
 
 pub mod access;
 pub mod address;
+pub mod data;
 pub mod fanout;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

@@ -5,6 +5,7 @@ use sdp_types::{Attribute, Media, Mid, Session, TypedAttribute};
 use super::answer::add_candidates;
 use super::transport::{Transport, tagged_line};
 use super::{Identity, SdpError, data, malformed, parse, write};
+use crate::data::FarSide;
 
 /// An answer that webrtcbin can take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,9 +15,9 @@ pub struct AcceptedAnswer {
     pub mended: String,
     /// Who the far side says it is.
     pub identity: Identity,
-    /// Where it takes data channels: the largest message that it takes, in
-    /// bytes; at most [`MAX_MESSAGE`](super::MAX_MESSAGE).
-    pub max_message: Option<usize>,
+    /// Where it takes data channels: what it takes; at most
+    /// [`MAX_WIRE`](super::MAX_WIRE).
+    pub data: Option<FarSide>,
 }
 
 /// Checks the `answer` to our `offer` and mends it for webrtcbin.
@@ -53,14 +54,14 @@ pub fn accept_answer(offer: &str, answer: &str) -> Result<AcceptedAnswer, SdpErr
             add_candidates(media, &transport.candidates, false);
         }
     }
-    let mut max_message = None;
+    let mut far = None;
     for media in data::data_lines(&mut theirs) {
-        let size = data::max_message(media);
-        data::set_max_message(media, size);
-        max_message = Some(size);
+        let side = data::far_side(media);
+        data::set_max_message(media, side.max_message);
+        far = Some(side);
     }
     Ok(AcceptedAnswer {
-        max_message,
+        data: far,
         mended: write(&theirs),
         identity: transport.identity,
     })

@@ -24,13 +24,14 @@ const KEPT: [&str; 9] = [
 ];
 
 /// The same for the m-line of data channels.
-const KEPT_DATA: [&str; 6] = [
+const KEPT_DATA: [&str; 7] = [
     "ice-ufrag",
     "ice-pwd",
     "fingerprint",
     "setup",
     "sctp-port",
     "max-message-size",
+    "x-sigmund-frames",
 ];
 
 /// What of the transport stands in rejected m-lines, too. Nobody needs it

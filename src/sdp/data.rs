@@ -5,10 +5,13 @@ use sdp_types::{Attribute, Media, Mid, Session};
 
 use super::transport::Transport;
 use super::{SdpError, narrow, parse, write};
+use crate::data::{FarSide, HEADER, MAX_MESSAGE};
 
-/// The largest message that we send and take, in bytes. What browsers announce
-/// is this (Chromium) or more (Firefox).
-pub const MAX_MESSAGE: usize = 256 * 1024;
+/// The largest message on the wire that we send and take, in bytes: that of
+/// users, and what our own ends put around it.
+pub const MAX_WIRE: usize = MAX_MESSAGE + 64;
+
+const _: () = assert!(HEADER <= MAX_WIRE - MAX_MESSAGE);
 
 /// What a far side takes that says nothing (RFC 8841 section 6.1), in bytes.
 const UNSAID: usize = 64 * 1024;
@@ -18,6 +21,11 @@ const PORT: &str = "5000";
 
 const SIZE: &str = "max-message-size";
 
+/// By this our own ends know each other, and frame their messages
+/// ([`Frame`](crate::data::Frame)). Everybody else skips it.
+const FRAMES: &str = "x-sigmund-frames";
+const FRAMES_VERSION: &str = "1";
+
 /// How the offer's m-line for data channels is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataPlan {
@@ -25,9 +33,8 @@ pub struct DataPlan {
     pub mline: usize,
     /// Its `a=mid`; one that we chose where the offer has none.
     pub mid: String,
-    /// The largest message that the far side takes, in bytes; at most
-    /// [`MAX_MESSAGE`].
-    pub max_message: usize,
+    /// What the far side takes; at most [`MAX_WIRE`].
+    pub far: FarSide,
 }
 
 /// Is it an m-line for data channels that we can take?
@@ -42,13 +49,22 @@ pub(super) fn is_data(media: &Media) -> bool {
         && port.is_some_and(|port| port.trim() == PORT)
 }
 
+/// What the far side takes.
+pub(super) fn far_side(media: &Media) -> FarSide {
+    let frames = media.get_first_attribute_value(FRAMES).flatten();
+    FarSide {
+        max_message: max_message(media),
+        framed: frames.is_some_and(|version| version.trim() == FRAMES_VERSION),
+    }
+}
+
 /// The largest message that the far side takes; 0 means any (RFC 8841 section 6.1).
-pub(super) fn max_message(media: &Media) -> usize {
+fn max_message(media: &Media) -> usize {
     let said = media.get_first_attribute_value(SIZE).flatten();
     match said.map(|text| text.trim().parse::<u64>()) {
         None | Some(Err(_)) => UNSAID,
-        Some(Ok(0)) => MAX_MESSAGE,
-        Some(Ok(size)) => usize::try_from(size).map_or(MAX_MESSAGE, |it| it.min(MAX_MESSAGE)),
+        Some(Ok(0)) => MAX_WIRE,
+        Some(Ok(size)) => usize::try_from(size).map_or(MAX_WIRE, |it| it.min(MAX_WIRE)),
     }
 }
 
@@ -57,7 +73,7 @@ pub(super) fn narrowed(plan: &DataPlan, transport: &Transport) -> Media {
     let mut attributes = transport.attributes();
     attributes.push(Mid(plan.mid.clone()).into());
     attributes.push(Attribute::with_value("sctp-port", PORT));
-    attributes.push(size(plan.max_message));
+    attributes.push(size(plan.far.max_message));
     Media {
         media: "application".to_owned(),
         port: 9,
@@ -91,7 +107,8 @@ pub(crate) fn with_max_message(description: String) -> Result<String, SdpError> 
     }
     let mut session = parse(&description)?;
     for media in data_lines(&mut session) {
-        set_max_message(media, MAX_MESSAGE);
+        set_max_message(media, MAX_WIRE);
+        media.add_attribute_with_value(FRAMES, FRAMES_VERSION);
     }
     Ok(write(&session))
 }

@@ -437,7 +437,7 @@ fn plan_data(lines: &[Line<'_>]) -> Option<DataPlan> {
     Some(DataPlan {
         mline,
         mid: line.mid.map_or_else(|| free_mid(lines), str::to_owned),
-        max_message: data::max_message(line.media),
+        far: data::far_side(line.media),
     })
 }
 

@@ -18,6 +18,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use crate::data::FarSide;
 use crate::message::{Candidate, Message};
 use crate::sdp::{self, Identity, OfferPlan, SdpError};
 
@@ -73,7 +74,7 @@ pub struct Session {
     /// The local description as webrtcbin made it. There once it is to be set.
     local: Option<String>,
     identity: Option<Identity>,
-    max_message: Option<usize>,
+    far: Option<FarSide>,
     ours: candidates::Local,
     theirs: candidates::Remote,
     proven: bool,
@@ -92,7 +93,7 @@ impl Session {
             plan: None,
             local: None,
             identity: None,
-            max_message: None,
+            far: None,
             ours: candidates::Local::default(),
             theirs: candidates::Remote::default(),
             proven: false,
@@ -205,10 +206,9 @@ impl Session {
         self.identity.as_ref()
     }
 
-    /// Where data channels are agreed: the largest message that the far side
-    /// takes, in bytes.
-    pub fn max_message(&self) -> Option<usize> {
-        self.max_message
+    /// Where data channels are agreed: what the far side takes.
+    pub fn data(&self) -> Option<FarSide> {
+        self.far
     }
 
     /// What became of the candidates that the far side sent one by one.
@@ -234,7 +234,7 @@ impl Session {
         match plan {
             Ok(plan) => {
                 self.identity = Some(plan.identity.clone());
-                self.max_message = plan.data.as_ref().map(|it| it.max_message);
+                self.far = plan.data.as_ref().map(|it| it.far);
                 self.push(Action::Prepare(Box::new(plan.clone())));
                 self.plan = Some(plan);
             }
@@ -250,7 +250,7 @@ impl Session {
         match sdp::accept_answer(offer, answer) {
             Ok(accepted) => {
                 self.identity = Some(accepted.identity);
-                self.max_message = accepted.max_message;
+                self.far = accepted.data;
                 self.push(Action::SetRemote {
                     offer: false,
                     sdp: accepted.mended,

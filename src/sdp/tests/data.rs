@@ -9,6 +9,9 @@ const WITH_DATA: [(&str, usize); 3] = [
     (FIREFOX_DATA, 2),
 ];
 
+/// What Chromium takes.
+const CHROMIUM_TAKES: usize = 256 * 1024;
+
 fn plan(offer: &str) -> OfferPlan {
     OfferPlan::with_data(offer, &tracks(), &[]).unwrap()
 }
@@ -19,14 +22,18 @@ fn webrtcbin_sees_it_behind_all_media() {
         let plan = plan(offer);
         let data = plan.data.as_ref().unwrap();
         assert_eq!(data.mline, mline);
-        assert_eq!(data.max_message, MAX_MESSAGE);
+        // Firefox takes more than we would ever send.
+        let takes = data.far.max_message;
+        assert!([CHROMIUM_TAKES, MAX_WIRE].contains(&takes), "{takes}");
+        assert!(!data.far.framed);
         let order: Vec<_> = lines(&plan.narrowed, "m=");
         assert_eq!(order.len(), 3);
         assert_eq!(order[2], "m=application 9 UDP/DTLS/SCTP webrtc-datachannel");
         let group = lines(&plan.narrowed, "a=group:BUNDLE")[0];
         assert!(group.ends_with(&format!(" {}", data.mid)), "{group}");
         let line = section(&plan.narrowed, 2);
-        assert!(line.contains("a=sctp-port:5000") && line.contains("a=max-message-size:262144"));
+        assert!(line.contains("a=sctp-port:5000"));
+        assert!(line.contains(&format!("a=max-message-size:{takes}")));
         let ufrag = format!("a=ice-ufrag:{}", plan.ufrag());
         assert_eq!(lines(&plan.narrowed, &ufrag).len(), 3);
     }
@@ -51,7 +58,10 @@ fn the_answer_has_it_where_the_offer_has_it() {
             line.starts_with("application 9 UDP/DTLS/SCTP webrtc-datachannel"),
             "{line}"
         );
-        assert!(line.contains("a=max-message-size:262144"), "{line}");
+        assert!(
+            line.contains(&format!("a=max-message-size:{MAX_WIRE}")),
+            "{line}"
+        );
         let group = |sdp| lines(sdp, "a=group:BUNDLE").concat();
         assert_eq!(group(&answer), group(offer));
         // The transport is with the one that leads the group.
@@ -97,13 +107,17 @@ fn data_alone_is_enough_where_no_medium_is_refused() {
 fn sizes_are_those_of_the_far_side_up_to_ours() {
     for (said, expected) in [
         ("a=max-message-size:1000", 1000),
-        ("a=max-message-size:0", MAX_MESSAGE),
+        ("a=max-message-size:0", MAX_WIRE),
         ("a=max-message-size:99999999999999999999999", 65_536),
-        ("a=max-message-size:1073741823", MAX_MESSAGE),
+        ("a=max-message-size:1073741823", MAX_WIRE),
         ("a=x:y", 65_536),
     ] {
         let offer = CHROMIUM_DATA_ONLY.replace("a=max-message-size:262144", said);
-        assert_eq!(plan(&offer).data.unwrap().max_message, expected, "{said}");
+        assert_eq!(
+            plan(&offer).data.unwrap().far.max_message,
+            expected,
+            "{said}"
+        );
     }
 }
 
@@ -126,11 +140,16 @@ fn an_answer_says_what_its_side_takes() {
     let local = with_max_message(webrtcbin_answer(&plan)).unwrap();
     let answer = plan.answer(&local, &[], true).unwrap();
     let taken = |answer: &str| accept_answer(CHROMIUM_DATA, answer).unwrap();
-    assert_eq!(taken(&answer).max_message, Some(MAX_MESSAGE));
-    let vast = answer.replace("max-message-size:262144", "max-message-size:0");
-    assert!(taken(&vast).mended.contains("a=max-message-size:262144"));
-    let small = answer.replace("a=max-message-size:262144\r\n", "");
-    assert_eq!(taken(&small).max_message, Some(65_536));
+    let far = |answer: &str| taken(answer).data.map(|it| (it.max_message, it.framed));
+    // It comes from us.
+    assert_eq!(far(&answer), Some((MAX_WIRE, true)));
+    let says = format!("a=max-message-size:{MAX_WIRE}");
+    let vast = answer.replace(&says, "a=max-message-size:0");
+    assert!(taken(&vast).mended.contains(&says));
+    let small = answer.replace(&format!("{says}\r\n"), "");
+    assert_eq!(far(&small), Some((65_536, true)));
+    let plain = answer.replace("x-sigmund-frames:1", "x-sigmund-frames:2");
+    assert_eq!(far(&plain), Some((MAX_WIRE, false)));
     let refused = answer.replace("m=application 9", "m=application 0");
-    assert_eq!(taken(&refused).max_message, None);
+    assert_eq!(far(&refused), None);
 }
