@@ -6,6 +6,7 @@
 //! | `sink` | the element `rtcsink`: pads, properties, signals |
 //! | `driver` | one task an element, one a session: the pure state machines meet GStreamer |
 //! | `media` | tracks, encoders as a table, encodings that live while someone needs them, fan-out |
+//! | `data` | data channels as pads: who gets what a pad sends, what comes in, navigation |
 //! | `webrtcbin` | the only folder that knows webrtcbin: a typed handle, the guard in its callbacks, its quirks |
 //! | `isolate` | a bin whose errors and states stay inside |
 //! | `trace` | `tracing` into GStreamer's log |
@@ -15,6 +16,7 @@
 //! own; at most two at once. No guard lives while we emit, push, set a property
 //! or a state, post, or await. Session state has no lock: its task owns it.
 
+mod data;
 mod driver;
 mod element;
 mod isolate;

@@ -17,6 +17,7 @@ use super::announce::{Announcement, Announcer};
 use super::session::{self, Event, SessionHandle};
 use super::snapshot::{PeerStats, Snapshot};
 use super::tally::Tallies;
+use crate::data::DataTrack;
 use crate::media::{EncodingSpec, Encodings, Format, House, Lease, OnEncoder, Track};
 use crate::runtime;
 use crate::webrtcbin::Network;
@@ -43,6 +44,8 @@ pub(crate) struct HostConfig {
     /// The tracks that there are, with the settings of their encoders: the
     /// first peer may come before any further call.
     pub(crate) tracks: Vec<(Track, Option<gst::Structure>)>,
+    /// The data pads that there are.
+    pub(crate) pads: Vec<DataTrack>,
     pub(crate) house: House,
     /// Codecs for raw tracks, best first.
     pub(crate) codecs: Vec<Codec>,
@@ -88,6 +91,8 @@ pub(crate) struct Host {
 enum Command {
     AddTrack(Track, Option<gst::Structure>),
     RemoveTrack(Track),
+    AddData(DataTrack),
+    RemoveData(DataTrack),
     Stop(oneshot::Sender<()>),
 }
 
@@ -119,6 +124,7 @@ struct Task {
     max_peers: usize,
     on_encoder: OnEncoder,
     tracks: Vec<(Track, Option<gst::Structure>)>,
+    pads: Vec<DataTrack>,
     encodings: Encodings,
     /// Passed-through tracks have a GOP cache even with no viewer.
     standing: Vec<Lease>,
@@ -167,6 +173,7 @@ impl Host {
             max_peers: config.max_peers,
             on_encoder: config.on_encoder,
             tracks: Vec::new(),
+            pads: config.pads,
             encodings: Encodings::default(),
             standing: Vec::new(),
             sessions: HashMap::new(),
@@ -201,6 +208,16 @@ impl Host {
         let _ = self.commands.send(Command::RemoveTrack(track));
     }
 
+    /// A data pad was requested.
+    pub(crate) fn add_data(&self, pad: DataTrack) {
+        let _ = self.commands.send(Command::AddData(pad));
+    }
+
+    /// A data pad was released.
+    pub(crate) fn remove_data(&self, pad: DataTrack) {
+        let _ = self.commands.send(Command::RemoveData(pad));
+    }
+
     /// The address, and the sessions as of their last report.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.snapshot.borrow().clone()
@@ -229,6 +246,8 @@ impl Task {
                 command = commands.recv() => match command {
                     Some(Command::AddTrack(track, settings)) => self.add_track(track, settings),
                     Some(Command::RemoveTrack(track)) => self.remove_track(&track),
+                    Some(Command::AddData(pad)) => self.add_data(pad),
+                    Some(Command::RemoveData(pad)) => self.remove_data(&pad),
                     Some(Command::Stop(done)) => break Some(done),
                     None => break None,
                 },
@@ -286,7 +305,7 @@ impl Task {
                 "{} viewers are watching, which is the most allowed",
                 self.max_peers
             ))
-        } else if self.tracks.is_empty() {
+        } else if self.tracks.is_empty() && self.pads.is_empty() {
             Some("the stream has no media yet".to_owned())
         } else {
             None
@@ -302,7 +321,7 @@ impl Task {
         let session = session::spawn(
             peer.clone(),
             info,
-            tracks,
+            (tracks, self.pads.clone()),
             self.shared.clone(),
             self.reports.clone(),
         );
@@ -492,6 +511,16 @@ impl Task {
             self.shared.started.send_replace(None);
         }
         self.tell_all(|| Event::TrackGone(track.clone()));
+    }
+
+    fn add_data(&mut self, pad: DataTrack) {
+        self.tell_all(|| Event::DataAdded(pad.clone()));
+        self.pads.push(pad);
+    }
+
+    fn remove_data(&mut self, pad: &DataTrack) {
+        self.pads.retain(|it| !it.is(pad));
+        self.tell_all(|| Event::DataGone(pad.clone()));
     }
 
     fn tell(&self, peer: &PeerId, event: Event) {

@@ -11,9 +11,11 @@ use sigmund::signaller::Registry;
 use sigmund::signaller::app::{self, AppHandle};
 use tokio::sync::{mpsc, watch};
 
+use super::data::SOURCES;
 use super::pad::RtcSinkPad;
 use super::settings::{self, Plan, Settings};
 use super::signals;
+use crate::data::{DataInput, DataPad, DataTrack};
 use crate::driver::{self, Announcement, Announcer, Host, HostConfig, Snapshot};
 use crate::isolate::{HouseTime, IsolatedBin};
 use crate::media::{Track, encoders};
@@ -42,11 +44,14 @@ pub struct RtcSink {
 
 /// What streaming has made.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     tracks: Vec<(RtcSinkPad, Track)>,
+    pub(super) data: Vec<(DataPad, DataInput)>,
+    /// The channel on which viewers say what they do at the picture.
+    pub(super) navigation: Option<DataTrack>,
     /// Pads requested so far, for their names.
     requested: u32,
-    host: Option<Host>,
+    pub(super) host: Option<Host>,
     /// The application's end of `app:`.
     app: Option<AppHandle>,
 }
@@ -65,7 +70,7 @@ impl RtcSink {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,6 +98,8 @@ impl RtcSink {
     /// NULL → READY: everything that can be wrong without opening a port.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let mut plan = self.plan()?;
+        self.check_data()
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
         plan.options.app = Some(app::channel().0);
         Registry::builtin()
             .open(&plan.uri, &plan.options)
@@ -105,6 +112,39 @@ impl RtcSink {
             driver::warm_up();
         });
         Ok(())
+    }
+
+    /// Are viewers' pointers and keys asked for?
+    pub(super) fn wants_navigation(&self) -> bool {
+        self.settings().navigation
+    }
+
+    /// A name for a pad that is asked for.
+    pub(super) fn pad_name(&self, template: &gst::PadTemplate, name: Option<&str>) -> String {
+        let prefix = template.name_template().trim_end_matches("_%u");
+        name.map_or_else(
+            || {
+                let mut state = self.state();
+                state.requested += 1;
+                format!("{prefix}_{}", state.requested - 1)
+            },
+            str::to_owned,
+        )
+    }
+
+    /// A ghost pad and the element behind it are gone.
+    pub(super) fn drop_pad(&self, ghost: &gst::GhostPad, element: &gst::Element) {
+        let obj = self.obj();
+        obj.child_removed(ghost, &ghost.name());
+        let _ = ghost.set_active(false);
+        let _ = ghost.set_target(None::<&gst::Pad>);
+        let _ = obj.remove_pad(ghost);
+        element.set_locked_state(true);
+        let _ = element.set_state(gst::State::Null);
+        // When the element itself goes, it has let go of its children already.
+        if element.parent().as_ref() == Some(obj.upcast_ref()) {
+            let _ = obj.remove(element);
+        }
     }
 
     fn plan(&self) -> Result<Plan, gst::ErrorMessage> {
@@ -139,6 +179,7 @@ impl RtcSink {
         };
         let config = HostConfig {
             tracks: known.clone(),
+            pads: self.start_data(),
             element: self.obj().clone().upcast::<gst::Bin>().downgrade(),
             signaller,
             house: self.house.0.subscribe(),
@@ -190,6 +231,7 @@ impl RtcSink {
 
     /// PAUSED → READY: ends all sessions and waits until they are gone.
     fn stop(&self) {
+        self.flush_data();
         let mut state = self.state();
         let host = state.host.take();
         state.app = None;
@@ -197,6 +239,7 @@ impl RtcSink {
         if let Some(host) = host {
             runtime::wait_for(host.stop());
         }
+        self.stop_data();
         self.house.0.send_replace(None);
     }
 }
@@ -215,6 +258,8 @@ impl ObjectSubclass for RtcSink {
     const NAME: &'static str = "SigmundRtcSink";
     type Type = super::RtcSink;
     type ParentType = gst::Bin;
+    // A bin has it already, with its elements as children; ours are the pads.
+    type Interfaces = (gst::ChildProxy,);
 }
 
 impl ObjectImpl for RtcSink {
@@ -298,18 +343,27 @@ impl ElementImpl for RtcSink {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            [("video_%u", VIDEO_CAPS), ("audio_%u", AUDIO_CAPS)]
-                .into_iter()
-                .filter_map(|(name, caps)| {
-                    let caps = caps.parse::<gst::Caps>().ok()?;
-                    gst::PadTemplate::with_gtype(
-                        name,
-                        gst::PadDirection::Sink,
-                        gst::PadPresence::Request,
-                        &caps,
-                        RtcSinkPad::static_type(),
-                    )
-                    .ok()
+            use gst::PadDirection::{Sink, Src};
+            use gst::PadPresence::{Request, Sometimes};
+            let any = gst::Caps::new_any();
+            let caps = |text: &str| text.parse::<gst::Caps>().unwrap_or_else(|_| any.clone());
+            let (media, data) = (RtcSinkPad::static_type(), DataPad::static_type());
+            // A link takes the first that fits: data is for what fits nothing else.
+            let all = [
+                ("video_%u", Sink, Request, caps(VIDEO_CAPS), media),
+                ("audio_%u", Sink, Request, caps(AUDIO_CAPS), media),
+                ("data_%u", Sink, Request, any.clone(), data),
+                (
+                    SOURCES,
+                    Src,
+                    Sometimes,
+                    any.clone(),
+                    gst::Pad::static_type(),
+                ),
+            ];
+            all.into_iter()
+                .filter_map(|(name, direction, presence, caps, kind)| {
+                    gst::PadTemplate::with_gtype(name, direction, presence, &caps, kind).ok()
                 })
                 .collect()
         });
@@ -320,17 +374,12 @@ impl ElementImpl for RtcSink {
         &self,
         template: &gst::PadTemplate,
         name: Option<&str>,
-        _caps: Option<&gst::Caps>,
+        caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        let prefix = template.name_template().trim_end_matches("_%u");
-        let name = match name {
-            Some(name) => name.to_owned(),
-            None => {
-                let mut state = self.state();
-                state.requested += 1;
-                format!("{prefix}_{}", state.requested - 1)
-            }
-        };
+        if template.name_template().starts_with("data") {
+            return self.request_data_pad(template, name, caps);
+        }
+        let name = self.pad_name(template, name);
         let obj = self.obj();
         let track = Track::new(
             &name,
@@ -358,6 +407,9 @@ impl ElementImpl for RtcSink {
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
+        if self.release_data_pad(pad) {
+            return;
+        }
         let mut state = self.state();
         let Some(index) = state
             .tracks
@@ -371,18 +423,7 @@ impl ElementImpl for RtcSink {
             host.remove_track(track.clone());
         }
         drop(state);
-        let obj = self.obj();
-        obj.child_removed(&ghost, &ghost.name());
-        let _ = ghost.set_active(false);
-        let _ = ghost.set_target(None::<&gst::Pad>);
-        let _ = obj.remove_pad(&ghost);
-        let element = track.element();
-        element.set_locked_state(true);
-        let _ = element.set_state(gst::State::Null);
-        // When the element itself goes, it has let go of its children already.
-        if element.parent().as_ref() == Some(obj.upcast_ref()) {
-            let _ = obj.remove(element);
-        }
+        self.drop_pad(ghost.upcast_ref(), track.element());
     }
 
     fn change_state(
@@ -411,6 +452,15 @@ impl ElementImpl for RtcSink {
         if result.is_err() && transition == gst::StateChange::ReadyToPaused {
             self.stop();
         }
+        // Sinks behind the source pads have nothing to wait for: what viewers
+        // send comes when they send it.
+        let waits = matches!(
+            transition,
+            gst::StateChange::ReadyToPaused | gst::StateChange::PlayingToPaused
+        );
+        if waits && result.is_ok() && !self.state().data.is_empty() {
+            return Ok(gst::StateChangeSuccess::NoPreroll);
+        }
         result
     }
 }
@@ -431,20 +481,28 @@ impl BinImpl for RtcSink {
     }
 }
 
+impl RtcSink {
+    /// The pads with properties of their own.
+    fn pads(&self) -> Vec<gst::GhostPad> {
+        let state = self.state();
+        let media = state.tracks.iter().map(|(pad, _)| pad.clone().upcast());
+        let data = state.data.iter().map(|(pad, _)| pad.clone().upcast());
+        media.chain(data).collect()
+    }
+}
+
 impl ChildProxyImpl for RtcSink {
     fn children_count(&self) -> u32 {
-        self.state().tracks.len() as u32
+        self.pads().len() as u32
     }
 
     fn child_by_name(&self, name: &str) -> Option<glib::Object> {
-        let state = self.state();
-        let (pad, _) = state.tracks.iter().find(|(pad, _)| pad.name() == name)?;
-        Some(pad.clone().upcast())
+        let mut pads = self.pads().into_iter();
+        pads.find(|pad| pad.name() == name).map(Cast::upcast)
     }
 
     fn child_by_index(&self, index: u32) -> Option<glib::Object> {
-        let state = self.state();
-        let (pad, _) = state.tracks.get(index as usize)?;
-        Some(pad.clone().upcast())
+        let pad = self.pads().into_iter().nth(index as usize);
+        pad.map(Cast::upcast)
     }
 }

@@ -8,6 +8,7 @@
 //! viewers of a codec, and not at all while nobody watches; H.264, VP8 and Opus
 //! are passed through. Notes travel as the property `uri` says.
 
+mod data;
 mod imp;
 mod pad;
 mod settings;

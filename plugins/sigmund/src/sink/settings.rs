@@ -29,6 +29,7 @@ pub(super) struct Settings {
     start_bitrate: u32,
     max_bitrate: u32,
     max_peers: u32,
+    pub(super) navigation: bool,
 }
 
 impl HasCommon for Settings {
@@ -51,6 +52,7 @@ impl Default for Settings {
             start_bitrate: START_BITRATE,
             max_bitrate: MAX_BITRATE,
             max_peers: MAX_PEERS,
+            navigation: false,
         }
     }
 }
@@ -152,6 +154,13 @@ static PROPERTIES: LazyLock<Vec<Property<Settings>>> = LazyLock::new(|| {
                 .minimum(1)
                 .default_value(MAX_PEERS)
                 .blurb("Viewers at the same time; the next one is told that there is no room")
+        ),
+        property!(
+            Settings: navigation,
+            glib::ParamSpecBoolean::builder("navigation").blurb(
+                "Send what viewers do at the picture (pointer, keys, touch) upstream, as \
+                 GstNavigation events"
+            )
         ),
     ]);
     all

@@ -19,6 +19,7 @@ use rustls_pki_types::pem::PemObject;
 use sigmund::sdp::Identity;
 use sigmund::session::ConnectionEvent;
 
+use super::association::Association;
 use super::{Report, certificate};
 
 /// What the callbacks decide from: an immutable snapshot, and the doors.
@@ -31,6 +32,7 @@ pub(super) struct Guard {
     farewell: Mutex<Option<gst::Pad>>,
     /// When the last packet came in, in ms since `created`.
     heard: AtomicU64,
+    association: Option<Association>,
     created: Instant,
     report: Report,
 }
@@ -46,6 +48,7 @@ pub(super) fn attach(
         doors: Mutex::default(),
         farewell: Mutex::default(),
         heard: AtomicU64::new(0),
+        association: Association::new(),
         created: Instant::now(),
         report,
     });
@@ -81,6 +84,11 @@ impl Guard {
             // It would wait for the running time of each buffer plus the whole
             // latency of the host; the clock was met at our sink pad.
             Some("clocksync") => element.set_property("sync", false),
+            Some("sctpdec" | "sctpenc") => {
+                if let Some(association) = &self.association {
+                    element.set_property("sctp-association-id", association.number());
+                }
+            }
             _ => (),
         }
     }

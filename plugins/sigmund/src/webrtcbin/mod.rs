@@ -5,13 +5,16 @@
 //! immutable snapshot (the [`guard`]). Quirks are named where they are met,
 //! each with the GStreamer version that has it.
 
+mod association;
 mod certificate;
+mod channel;
 mod guard;
 mod interfaces;
 mod promise;
 mod remb;
 mod sender;
 mod statistics;
+mod text;
 mod watch;
 
 use std::sync::Arc;
@@ -25,8 +28,10 @@ use sigmund::address::{IceScheme, IceServer};
 use sigmund::sdp::{Identity, MediaPlan};
 use sigmund::session::ConnectionEvent;
 
+use crate::data::Lane;
 use crate::isolate::{HouseTime, IsolatedBin};
 use crate::media::Feeder;
+pub(crate) use channel::{Accept, Arrivals, Channel, ChannelState};
 use guard::Guard;
 
 pub(crate) use statistics::{NetworkReport, SenderReport};
@@ -69,7 +74,14 @@ impl PeerConnection {
         let failed = report.clone();
         let bin = IsolatedBin::new(
             name,
-            Arc::new(move |text| failed(ConnectionEvent::Failed(text))),
+            Arc::new(move |text: String| {
+                // An aborted SCTP association is a peer that has left: a browser
+                // does that when its page closes.
+                failed(match text.starts_with("sctp") {
+                    true => ConnectionEvent::DtlsClosed,
+                    false => ConnectionEvent::Failed(text),
+                });
+            }),
         );
         let webrtcbin = gst::ElementFactory::make("webrtcbin")
             .name(format!("{name}-webrtcbin"))
@@ -139,6 +151,23 @@ impl PeerConnection {
         Ok(feeder)
     }
 
+    /// Data channels of the far side are taken; to be said before anything is
+    /// negotiated. Without, webrtcbin keeps them and nobody hears them.
+    pub(crate) fn accept_channels(&self, arrivals: &Arc<Arrivals>) {
+        arrivals.attach(&self.webrtcbin);
+    }
+
+    /// Opens a data channel. One that is agreed on (`negotiated`) must be there
+    /// before anything is negotiated: 1.22 takes no id afterwards.
+    pub(crate) fn open_channel(
+        &self,
+        label: &str,
+        settings: &sigmund::data::Channel,
+        lane: Arc<Lane>,
+    ) -> Result<Channel, String> {
+        Channel::open(&self.webrtcbin, label, settings, lane)
+    }
+
     /// Whose certificate is expected; to be said before the remote description
     /// is set. Said twice, the first counts.
     pub(crate) fn expect_identity(&self, identity: Identity) {
@@ -153,6 +182,11 @@ impl PeerConnection {
             // a plain reference is the safe way to hold it.
             let sender = transceiver.property::<Option<glib::Object>>("sender")?;
             sender.property::<Option<WebRTCDTLSTransport>>("transport")
+        });
+        let transport = transport.or_else(|| {
+            let webrtcbin = &self.webrtcbin;
+            let sctp = webrtcbin.property::<Option<glib::Object>>("sctp-transport")?;
+            sctp.property::<Option<WebRTCDTLSTransport>>("transport")
         });
         if let Some(transport) = transport {
             watch::follow_dtls(&transport, report);

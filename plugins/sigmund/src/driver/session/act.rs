@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 
 use super::super::announce::Announcement;
 use super::super::host::{Report, Shared};
-use super::{Medium, Task};
+use super::data::DataLinks;
+use super::{ITS_CHANNELS, Medium, Task};
 use crate::isolate::HouseTime;
 use crate::media::{Feeder, Lease, Track};
 use crate::runtime;
@@ -33,6 +34,9 @@ impl Task {
                     Some(connection) => {
                         if let Some(identity) = session.identity() {
                             connection.expect_identity(identity.clone());
+                        }
+                        if let (Some(data), Some(far)) = (&self.data, session.data()) {
+                            data.know(far);
                         }
                         connection.set_remote(offer, &sdp).await
                     }
@@ -78,13 +82,15 @@ impl Task {
 
     /// Answerer: builds the connection for the plan.
     async fn prepare(&mut self, plan: OfferPlan) -> Result<(), String> {
-        self.connect(plan.media, Some(plan.identity)).await
+        let data = plan.data.is_some();
+        self.connect(plan.media, Some(plan.identity), data).await
     }
 
     /// Offerer: decides what to offer, and builds the connection for it.
     pub(super) async fn prepare_offer(&mut self, tracks: &[TrackOffer]) -> Result<(), Refusal> {
-        let offer = own_offer(tracks, self.info.receives.as_ref(), false).map_err(refusal)?;
-        self.connect(offer.media, None)
+        let data = !self.pads.is_empty();
+        let offer = own_offer(tracks, self.info.receives.as_ref(), data).map_err(refusal)?;
+        self.connect(offer.media, None, offer.data)
             .await
             .map_err(Refusal::Failed)
     }
@@ -94,6 +100,7 @@ impl Task {
         &mut self,
         media: Vec<MediaPlan>,
         identity: Option<Identity>,
+        data: bool,
     ) -> Result<(), String> {
         let mut leases = Vec::new();
         for medium in &media {
@@ -108,13 +115,24 @@ impl Task {
             1 => format!("peer-{peer}"),
             number => format!("peer-{peer}-{number}"),
         };
+        let mut links = data.then(|| {
+            let news = self.data_news.clone();
+            let ring = Arc::new(move || news.notify_one());
+            DataLinks::new(&self.peer, self.pads.clone(), ring)
+        });
         let built = runtime::blocking(move || {
+            let offering = identity.is_none();
             let built = build(&shared, &name, &time, &media, identity, &report)?;
             (shared.on_connection)(&peer, built.0.element());
-            Ok::<_, String>(built)
+            if let Some(links) = &mut links {
+                links.prepare(&built.0, offering);
+            }
+            Ok::<_, String>((built, links))
         });
-        let (connection, feeders) = built.await.ok_or("building the connection failed")??;
+        let built = built.await.ok_or("building the connection failed")??;
+        let ((connection, feeders), links) = built;
         self.connection = Some(Arc::new(connection));
+        self.data = links;
         self.limits = limits(self.shared.limits, &self.info, &leases);
         for (lease, feeder) in leases.into_iter().zip(feeders) {
             lease.serve_keyframes(&feeder);
@@ -140,6 +158,7 @@ impl Task {
         let now = Instant::now();
         self.connected = Some(now);
         self.recovery.handle_connected();
+        self.open_channels = self.data.is_some().then(|| now + ITS_CHANNELS);
         if let Some(connection) = self.connection.clone() {
             runtime::blocking(move || connection.tell_latency()).await;
         }

@@ -54,6 +54,7 @@ impl Task {
             medium.lease
         };
         let leases = self.media.drain(..).map(leave).collect();
+        self.close_channels().await;
         let sent = std::mem::take(&mut self.sent);
         self.sent_before.add(&sent);
         self.await_retired().await;

@@ -3,6 +3,7 @@
 
 mod act;
 mod again;
+mod data;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +14,17 @@ use sigmund::message::{Message, PeerId};
 use sigmund::sdp::{Codec, TrackOffer};
 use sigmund::session::{Config, ConnectionEvent, EndReason, Recovery, Session, Side};
 use sigmund::signaller::{Offerer, Outgoing, PeerInfo, Refusal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use super::announce::Announcement;
 use super::host::{Report, Shared};
 use super::snapshot::PeerStats;
+use crate::data::DataTrack;
 use crate::media::{Feeder, Format, Lease, Track};
 use crate::runtime;
 use crate::webrtcbin::{self, PeerConnection, SenderReport};
+use data::DataLinks;
 
 /// Events that may wait for a session. A peer that fills it is ended.
 const INBOX: usize = 512;
@@ -36,6 +39,10 @@ pub(in crate::driver) const STRAGGLERS: Duration = Duration::from_secs(1);
 /// A browser's receiver reports come at least every 5 s (RFC 3550 section
 /// 6.2, minimum interval); 8 s of silence means that it was killed.
 const SILENCE: Duration = Duration::from_secs(8);
+
+/// Where the far side offers, it may open channels of its own; those that it
+/// has not opened by then are opened by us.
+const ITS_CHANNELS: Duration = Duration::from_millis(300);
 
 /// How often the network is asked.
 const TICK: Duration = Duration::from_secs(1);
@@ -61,6 +68,10 @@ pub(in crate::driver) enum Event {
     TrackGone(Track),
     /// No encoder works for this codec of this track.
     EncodingFailed(Track, Codec, String),
+    /// A data pad was added.
+    DataAdded(DataTrack),
+    /// A data pad was removed.
+    DataGone(DataTrack),
 }
 
 /// The host's hold on a session.
@@ -83,7 +94,7 @@ impl SessionHandle {
 pub(in crate::driver) fn spawn(
     peer: PeerId,
     info: PeerInfo,
-    tracks: Vec<Track>,
+    (tracks, pads): (Vec<Track>, Vec<DataTrack>),
     shared: Arc<Shared>,
     reports: mpsc::Sender<Report>,
 ) -> SessionHandle {
@@ -97,6 +108,7 @@ pub(in crate::driver) fn spawn(
         info,
         tracks,
         gone: Vec::new(),
+        pads,
         shared,
         reports,
         events: sender.clone(),
@@ -105,6 +117,9 @@ pub(in crate::driver) fn spawn(
         joined: None,
         number: 1,
         media: Vec::new(),
+        data: None,
+        data_news: Arc::default(),
+        open_channels: None,
         connection: None,
         connected: None,
         retired: None,
@@ -124,6 +139,7 @@ struct Task {
     tracks: Vec<Track>,
     /// Tracks that were removed meanwhile.
     gone: Vec<Track>,
+    pads: Vec<DataTrack>,
     shared: Arc<Shared>,
     reports: mpsc::Sender<Report>,
     events: mpsc::Sender<Event>,
@@ -135,6 +151,11 @@ struct Task {
     /// Counts connections, so that a late report of one is not taken for the next one's.
     number: u32,
     media: Vec<Medium>,
+    /// Where both sides want data channels.
+    data: Option<DataLinks>,
+    data_news: Arc<Notify>,
+    /// When to open the channels that the far side has not opened.
+    open_channels: Option<Instant>,
     connection: Option<Arc<PeerConnection>>,
     /// Since when media flows.
     connected: Option<Instant>,
@@ -170,6 +191,13 @@ impl Task {
     /// What our tracks can be sent as, once the stream has started. Tracks
     /// that have no caps when the rest has had them for a while are left out.
     async fn offers(&mut self) -> Result<Vec<TrackOffer>, String> {
+        if self.tracks.is_empty() && !self.pads.is_empty() {
+            let mut house = self.shared.house.clone();
+            let playing = house.wait_for(Option::is_some);
+            let playing = tokio::time::timeout(START_WAIT, playing).await;
+            let late = "the stream has not started; try again in a moment";
+            return playing.map(|_| Vec::new()).map_err(|_| late.into());
+        }
         let mut started = self.shared.started.subscribe();
         let tracks = self.tracks.clone();
         let since = tokio::time::timeout(START_WAIT, started.wait_for(Option::is_some)).await;
@@ -219,7 +247,7 @@ impl Task {
             Offerer::Them => Side::Answerer {
                 tracks,
                 receives: Vec::new(),
-                data: false,
+                data: !self.pads.is_empty(),
             },
             Offerer::Us => {
                 if let Err(refusal) = self.prepare_offer(&tracks).await {
@@ -281,12 +309,16 @@ impl Task {
             let timeout = timeout.map(tokio::time::Instant::from_std);
             tokio::select! {
                 event = inbox.recv() => match event {
+                    Some(Event::DataAdded(pad)) => self.add_pad(pad).await,
+                    Some(Event::DataGone(pad)) => self.remove_pad(pad).await,
                     Some(event) => self.handle(&mut session, event),
                     None => session.close(EndReason::Closed("the element is gone".into())),
                 },
                 () = sleep_until(timeout) => {
                     self.recovery.handle_timeout(&mut session, Instant::now());
                 }
+                () = sleep_until(self.open_channels.map(Into::into)) => self.open_channels().await,
+                () = self.data_news.notified(), if self.data.is_some() => self.pump().await,
                 _ = tick.tick() => self.check_network(&mut session).await,
             }
         }
@@ -325,6 +357,8 @@ impl Task {
                     session.close(EndReason::Failed(error));
                 }
             }
+            // Done where they come in.
+            Event::DataAdded(_) | Event::DataGone(_) => (),
         }
     }
 
@@ -335,7 +369,8 @@ impl Task {
         };
         let now = Instant::now();
         let silence = connection.silence(now);
-        if silence > SILENCE {
+        // Where there are no media there is no RTCP either; ICE will notice.
+        if silence > SILENCE && !self.media.is_empty() {
             session.handle_connection(now, ConnectionEvent::Silent(silence));
             return;
         }
@@ -381,6 +416,7 @@ impl Task {
         for medium in self.media.drain(..) {
             medium.lease.leave(&medium.feeder);
         }
+        self.close_channels().await;
         self.send(Outgoing::End {
             peer: self.peer.clone(),
             reason: reason.to_string(),

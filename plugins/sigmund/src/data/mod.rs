@@ -1,0 +1,32 @@
+//! Data channels as pads.
+//!
+//! ```text
+//! sink pad ─ Input ─▶ Track ─▶ one Outbox a peer ─▶ (the session's task) ─▶ its channel
+//! its channel ─▶ one Lane a channel ─▶ Outlet, a thread a pad ─▶ source pad, signal
+//! ```
+
+mod input;
+mod lane;
+mod navigator;
+mod outbox;
+mod outlet;
+mod pad;
+mod source;
+mod track;
+
+pub(crate) use input::DataInput;
+pub(crate) use lane::{DataMessage, Lane};
+pub(crate) use navigator::Navigator;
+pub(crate) use outbox::{Next, Outbox};
+pub(crate) use outlet::{Outlet, Reader};
+pub(crate) use pad::DataPad;
+pub(crate) use source::{DataSource, register_meta};
+pub(crate) use track::{DataTrack, Outgoing};
+
+static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "rtcdata",
+        gst::DebugColorFlags::empty(),
+        Some("Sigmund: data channels"),
+    )
+});
