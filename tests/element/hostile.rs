@@ -162,7 +162,7 @@ fn rejected_lines_and_data_first_bundles_are_understood() {
         viewer.leave();
     }
     let data_first = Manners {
-        data: true,
+        channels: vec![crate::scenes::channel("data")],
         ..Manners::silent()
     };
     let viewer = Viewer::try_join(host, &scene.endpoint, data_first).unwrap();

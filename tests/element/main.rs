@@ -4,6 +4,7 @@
 mod addresses;
 mod bitrate;
 mod crowd;
+mod data;
 mod formats;
 mod hostile;
 mod identity;

@@ -3,6 +3,7 @@
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use sigmund_tests::viewer::ChannelConfig;
 use sigmund_tests::{Host, Lab, Publisher};
 
 /// Within this everything that a user would call "at once" has happened, on a
@@ -97,5 +98,13 @@ impl Stage {
     pub(crate) fn publish_to(&self, pipeline: &str, properties: &str) -> Publisher {
         let sink = self.sink(properties);
         Publisher::start(&self.server, &format!("{pipeline} ! {sink}"))
+    }
+}
+
+/// A reliable, ordered channel that a viewer may open.
+pub(crate) fn channel(label: &str) -> ChannelConfig {
+    ChannelConfig {
+        label: label.into(),
+        ..ChannelConfig::default()
     }
 }

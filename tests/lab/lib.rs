@@ -11,6 +11,7 @@
 //! | [`relay`] | `sigmund serve` |
 //! | [`stamp`] | a counter and a clock drawn into the picture, read back from it |
 //! | [`media`] | the clips, and files made once |
+//! | [`messages`] | messages that both ends of a test can make, and know again |
 //! | [`http`] | requests, polite and impolite |
 //! | [`whep`] | the HTTP side of a viewer |
 //! | [`viewer`] | a viewer made of str0m: no GStreamer, no browser |
@@ -29,6 +30,7 @@ pub mod description;
 pub mod http;
 pub mod internet;
 pub mod media;
+pub mod messages;
 pub mod nat;
 pub mod network;
 pub mod page;

@@ -77,6 +77,38 @@ pub enum Command {
         /// The branch's name.
         name: String,
     },
+    /// Pushes messages into an `appsrc`, as fast as they are taken; see
+    /// [`pattern`](crate::messages::pattern).
+    Push {
+        /// Name of the element.
+        element: String,
+        /// Of the first one; the next ones count up.
+        seed: u64,
+        /// In bytes.
+        size: usize,
+        /// As text, or as bytes.
+        text: bool,
+        /// How many.
+        count: u64,
+    },
+    /// Pulls what has come into an `appsink`, at most so many messages.
+    Pull {
+        /// Name of the element.
+        element: String,
+        /// How many.
+        most: usize,
+    },
+    /// Sends text by the action signal.
+    Say {
+        /// Name of the element.
+        element: String,
+        /// The pad, or its channel's label.
+        pad: String,
+        /// To whom; to all if empty.
+        peer: String,
+        /// The message.
+        text: String,
+    },
     /// How many webrtcbins there are in all bins.
     Connections,
     /// The pipeline as a dot graph.

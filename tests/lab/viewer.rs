@@ -3,15 +3,18 @@
 //! Each viewer is a thread on its host with one UDP socket. It can behave, or
 //! not: see [`Manners`].
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, thread};
 
 use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::channel::ChannelId;
+pub use str0m::channel::{ChannelConfig, Reliability};
 use str0m::format::Codec;
 use str0m::media::{Direction, MediaData, MediaKind};
 use str0m::net::{Protocol, Receive};
@@ -40,8 +43,10 @@ pub struct Manners {
     pub loss_per_mille: u32,
     /// Keep the frames, for [`Seen::kept`].
     pub keep: bool,
-    /// Offer a data channel, before all media.
-    pub data: bool,
+    /// Offer these data channels, before all media.
+    pub channels: Vec<ChannelConfig>,
+    /// Do not look at the network for so long each time something has come.
+    pub slowness: Duration,
     /// Offer H.264, High profile, as this payload type only.
     pub payload_type: Option<u8>,
     /// The Bearer token.
@@ -59,7 +64,8 @@ impl Default for Manners {
             mute: false,
             loss_per_mille: 0,
             keep: false,
-            data: false,
+            channels: Vec::new(),
+            slowness: Duration::ZERO,
             payload_type: None,
             token: None,
         }
@@ -103,9 +109,40 @@ pub struct Seen {
     pub closed: bool,
     /// Why it ended by itself.
     pub error: Option<String>,
+    /// The data channels that are open, by their labels.
+    pub channels: Vec<String>,
+    /// Data channels that were closed.
+    pub closed_channels: usize,
+    /// Messages on data channels.
+    pub messages: Vec<Message>,
+    /// Messages of ours that wait to be sent.
+    pub unsent: usize,
     /// The video frames as they came, if asked to keep them.
     pub kept: Vec<Frame>,
     last_frame: Option<Instant>,
+}
+
+/// A message on a data channel.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The channel.
+    pub label: String,
+    /// Was it text?
+    pub text: bool,
+    /// What it says.
+    pub data: Vec<u8>,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({} bytes on {:?})", self.data.len(), self.label)
+    }
+}
+
+/// What a viewer is told to do with its data channels.
+enum Order {
+    Send(Message),
+    Close(String),
 }
 
 /// A frame that was kept.
@@ -134,6 +171,7 @@ pub struct Viewer {
     resource: Resource,
     seen: Arc<Mutex<Seen>>,
     stop: Arc<AtomicBool>,
+    orders: mpsc::Sender<Order>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -179,7 +217,8 @@ impl Viewer {
         let start = Instant::now();
         let socket = host.run(|| UdpSocket::bind((host.address(), 0)).expect("ports are left"));
         let mut rtc = build(&manners, &socket);
-        let (pending, offer) = make_offer(&mut rtc, &manners);
+        let (pending, offer, channels) = make_offer(&mut rtc, &manners);
+        let (orders, to_do) = mpsc::channel();
         let resource = whep::offer(host, endpoint, &edit(&offer), manners.token.as_deref())?;
         accept(&mut rtc, pending, &mend(&resource.answer));
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -192,6 +231,9 @@ impl Viewer {
             stop: stop.clone(),
             start,
             datagrams: 0,
+            channels,
+            to_do,
+            unsent: VecDeque::new(),
         };
         let thread = thread::spawn(move || {
             if let Err(error) = engine.run() {
@@ -203,6 +245,7 @@ impl Viewer {
             resource,
             seen,
             stop,
+            orders,
             thread: Some(thread),
         })
     }
@@ -215,9 +258,40 @@ impl Viewer {
             .clone()
     }
 
+    /// How many messages have come on its data channels.
+    pub fn count(&self) -> usize {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.messages.len()
+    }
+
     /// The session on the server.
     pub fn resource(&self) -> &Resource {
         &self.resource
+    }
+
+    /// Sends a message, when its channel is open and there is room.
+    pub fn send(&self, label: &str, text: bool, data: Vec<u8>) {
+        let label = label.to_owned();
+        let _ = self.orders.send(Order::Send(Message { label, text, data }));
+    }
+
+    /// Closes a channel.
+    pub fn close_channel(&self, label: &str) {
+        let _ = self.orders.send(Order::Close(label.to_owned()));
+    }
+
+    /// Waits until a channel is open.
+    #[track_caller]
+    pub fn has_channel(&self, label: &str) {
+        eventually(
+            Duration::from_secs(20),
+            &format!("a channel {label}"),
+            || {
+                let seen = self.seen();
+                assert!(seen.error.is_none(), "{seen:?}");
+                seen.channels.iter().any(|it| it == label).then_some(())
+            },
+        );
     }
 
     /// Waits for so many more video frames.
@@ -276,11 +350,16 @@ fn build(manners: &Manners, socket: &UdpSocket) -> Rtc {
     rtc
 }
 
-fn make_offer(rtc: &mut Rtc, manners: &Manners) -> (SdpPendingOffer, String) {
+/// Channels by their names.
+type Channels = Vec<(ChannelId, String)>;
+
+fn make_offer(rtc: &mut Rtc, manners: &Manners) -> (SdpPendingOffer, String, Channels) {
     let mut api = rtc.sdp_api();
-    if manners.data {
-        api.add_channel("data".into());
-    }
+    let channels = manners.channels.iter().map(|config| {
+        let id = api.add_channel_with_config(config.clone());
+        (id, config.label.clone())
+    });
+    let channels = channels.collect();
     if !manners.video.is_empty() || manners.payload_type.is_some() {
         api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
     }
@@ -293,7 +372,7 @@ fn make_offer(rtc: &mut Rtc, manners: &Manners) -> (SdpPendingOffer, String) {
         let lie = description::foreign_fingerprint();
         offer = description::with_attribute(&offer, "fingerprint", &lie);
     }
-    (pending, offer)
+    (pending, offer, channels)
 }
 
 #[track_caller]
@@ -312,14 +391,53 @@ struct Engine {
     stop: Arc<AtomicBool>,
     start: Instant,
     datagrams: u32,
+    channels: Channels,
+    to_do: mpsc::Receiver<Order>,
+    unsent: VecDeque<Message>,
 }
 
 impl Engine {
     fn run(&mut self) -> Result<(), String> {
         while !self.stop.load(Ordering::Relaxed) && self.rtc.is_alive() {
+            self.obey()?;
             let wake = self.flush()?;
             self.receive(wake)?;
         }
+        Ok(())
+    }
+
+    /// Does what it was told with its data channels, as far as it goes now.
+    fn obey(&mut self) -> Result<(), String> {
+        while let Ok(order) = self.to_do.try_recv() {
+            match order {
+                Order::Send(message) => self.unsent.push_back(message),
+                Order::Close(label) => {
+                    if let Some((id, _)) = self.channels.iter().find(|(_, it)| *it == label) {
+                        self.rtc.direct_api().close_data_channel(*id);
+                    }
+                }
+            }
+        }
+        for _ in 0..64 {
+            let Some(message) = self.unsent.front() else {
+                break;
+            };
+            let is_open = self.seen().channels.contains(&message.label);
+            let found = self.channels.iter().find(|(_, it)| *it == message.label);
+            let Some(mut channel) = found
+                .filter(|_| is_open)
+                .and_then(|(id, _)| self.rtc.channel(*id))
+            else {
+                break;
+            };
+            let sent = channel.write(!message.text, &message.data);
+            if !sent.map_err(|e| e.to_string())? {
+                break;
+            }
+            self.unsent.pop_front();
+        }
+        let unsent = self.unsent.len();
+        self.seen().unsent = unsent;
         Ok(())
     }
 
@@ -343,9 +461,11 @@ impl Engine {
 
     /// Waits for a datagram, but no longer than `wake`.
     fn receive(&mut self, wake: Instant) -> Result<(), String> {
-        // The stop flag is looked at five times a second at least.
+        // The stop flag is looked at five times a second at least, orders more
+        // often where there may be any.
+        let most = if self.channels.is_empty() { 200 } else { 5 };
         let wait = wake.saturating_duration_since(Instant::now());
-        let wait = wait.clamp(Duration::from_millis(1), Duration::from_millis(200));
+        let wait = wait.clamp(Duration::from_millis(1), Duration::from_millis(most));
         self.socket
             .set_read_timeout(Some(wait))
             .map_err(|e| e.to_string())?;
@@ -375,8 +495,33 @@ impl Engine {
         Receive::new(Protocol::Udp, source, destination, datagram).ok()
     }
 
-    fn note(&self, event: Event) {
+    fn note(&mut self, event: Event) {
         match event {
+            Event::ChannelOpen(id, label) => {
+                if !self.channels.iter().any(|(it, _)| *it == id) {
+                    self.channels.push((id, label.clone()));
+                }
+                self.seen().channels.push(label);
+            }
+            Event::ChannelClose(id) => {
+                let closed = self.channels.iter().position(|(it, _)| *it == id);
+                let label = closed.map(|index| self.channels.swap_remove(index).1);
+                let mut seen = self.seen();
+                seen.closed_channels += 1;
+                if let Some(label) = label {
+                    seen.channels.retain(|it| *it != label);
+                }
+            }
+            Event::ChannelData(data) => {
+                let found = self.channels.iter().find(|(it, _)| *it == data.id);
+                let label = found.map(|(_, label)| label.clone()).unwrap_or_default();
+                thread::sleep(self.manners.slowness);
+                self.seen().messages.push(Message {
+                    label,
+                    text: !data.binary,
+                    data: data.data,
+                });
+            }
             Event::Connected => self.seen().connected = Some(self.start.elapsed()),
             Event::Closed => self.seen().closed = true,
             Event::MediaData(data) => self.note_media(data),

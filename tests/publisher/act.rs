@@ -6,6 +6,7 @@ use gst::prelude::*;
 use serde_json::{Value, json};
 use sigmund_tests::publisher::{Command, Encoder};
 
+use crate::data;
 use crate::json as as_json;
 use crate::watch::Counts;
 
@@ -50,6 +51,28 @@ pub(crate) fn obey(
             &template,
         ),
         Command::Remove { name } => remove(pipeline, &name),
+        Command::Push {
+            element,
+            seed,
+            size,
+            text,
+            count,
+        } => {
+            let element = find(pipeline, &element)?;
+            (0..count).try_for_each(|number| data::push(&element, seed + number, size, text))?;
+            Ok(Value::Null)
+        }
+        Command::Pull { element, most } => data::pull(&find(pipeline, &element)?, most),
+        Command::Say {
+            element,
+            pad,
+            peer,
+            text,
+        } => {
+            let element = find(pipeline, &element)?;
+            let sent = element.emit_by_name::<bool>("send-text", &[&pad, &peer, &text]);
+            Ok(json!(sent))
+        }
         Command::Connections => {
             let elements = pipeline.iterate_all_by_element_factory_name("webrtcbin");
             Ok(json!(elements.into_iter().count()))

@@ -12,7 +12,8 @@ pub(crate) fn structure(structure: &gst::StructureRef) -> Value {
     Value::Object(fields.collect::<Map<_, _>>())
 }
 
-/// Numbers, texts, structures and lists as such; objects as their names;
+/// Numbers, texts (also those of bytes), structures and lists as such; objects as
+/// their names;
 /// anything else as GStreamer writes it.
 pub(crate) fn value(value: &glib::Value) -> Value {
     macro_rules! plain {
@@ -31,6 +32,9 @@ pub(crate) fn value(value: &glib::Value) -> Value {
     }
     if let Ok(array) = value.get::<gst::Array>() {
         return array.iter().map(|v| self::value(v)).collect();
+    }
+    if let Ok(bytes) = value.get::<glib::Bytes>() {
+        return String::from_utf8_lossy(&bytes).into();
     }
     if let Ok(object) = value.get::<Option<gst::Object>>() {
         return object.map_or(Value::Null, |o| o.name().as_str().into());

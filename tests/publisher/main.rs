@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod act;
+mod data;
 mod json;
 mod watch;
 

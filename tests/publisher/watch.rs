@@ -70,6 +70,7 @@ pub(crate) fn signals(pipeline: &gst::Pipeline) {
         "peer-removed",
         "encoder-setup",
         "webrtcbin-ready",
+        "data-received",
     ];
     for element in pipeline.iterate_recurse().into_iter().flatten() {
         if element.factory().is_none_or(|f| f.name() != "rtcsink") {
