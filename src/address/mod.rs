@@ -35,6 +35,9 @@ pub struct SignallingUri {
     pub host: String,
     /// The port, if given.
     pub port: Option<u16>,
+    /// Other servers that do as well, for schemes that know several
+    /// (`sigmund+wss://a.example,b.example:8443/cam`).
+    pub others: Vec<(String, Option<u16>)>,
     /// The stream, percent-decoded; `None` when the path is empty, and for
     /// `…+http(s)` and `stdio`, whose rest is their own affair.
     pub stream: Option<String>,
@@ -72,10 +75,11 @@ impl SignallingUri {
         }
         let scheme = read_scheme(text)?;
         let rest = &text[scheme.len() + 1..];
-        let (host, port, path) = match rest.strip_prefix("//") {
-            Some(rest) => read_authority(text, rest)?,
-            None => (String::new(), None, rest.to_owned()),
+        let (mut hosts, path) = match rest.strip_prefix("//") {
+            Some(rest) => read_authorities(&scheme, text, rest)?,
+            None => (vec![(String::new(), None)], rest.to_owned()),
         };
+        let (host, port) = hosts.remove(0);
         let own_affair = ["+http", "+https", "stdio"];
         let stream = if own_affair.iter().any(|it| scheme.ends_with(it)) {
             None
@@ -86,6 +90,7 @@ impl SignallingUri {
             scheme,
             host,
             port,
+            others: hosts,
             stream,
             text: text.to_owned(),
         })
@@ -150,6 +155,42 @@ fn read_scheme(text: &str) -> Result<String, AddressError> {
         ));
     }
     Ok(scheme.to_ascii_lowercase())
+}
+
+/// Schemes whose URIs may name several servers.
+const SEVERAL: [&str; 4] = ["ws", "wss", "sigmund+ws", "sigmund+wss"];
+
+/// How many.
+const MAX_HOSTS: usize = 16;
+
+/// A server: its host, without brackets, and its port, if given.
+type Host = (String, Option<u16>);
+
+/// The same as [`read_authority`] for URIs that may name several, at least one.
+fn read_authorities(
+    scheme: &str,
+    text: &str,
+    rest: &str,
+) -> Result<(Vec<Host>, String), AddressError> {
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if !SEVERAL.contains(&scheme) || !authority.contains(',') {
+        let (host, port, path) = read_authority(text, rest)?;
+        return Ok((vec![(host, port)], path));
+    }
+    let parts: Vec<_> = authority.split(',').collect();
+    if parts.len() > MAX_HOSTS || parts.iter().any(|it| it.is_empty()) {
+        return Err(AddressError::new(format_args!(
+            "several servers stand as HOST,HOST:PORT, at most {MAX_HOSTS}"
+        )));
+    }
+    let one = |part: &&str| {
+        let rest = format!("{part}{path}");
+        let (host, port, _) = read_authority(&format!("{scheme}://{rest}"), &rest)?;
+        Ok((host, port))
+    };
+    let hosts = parts.iter().map(one).collect::<Result<_, _>>()?;
+    Ok((hosts, path.to_owned()))
 }
 
 /// Splits `text`, whose part after `//` is `rest`, into host, port and path.

@@ -337,6 +337,31 @@ fn debug_output_has_no_password() {
     assert!(!format!("{server:?}").contains("hush"));
 }
 
+#[test]
+fn a_uri_may_name_several_servers_where_its_scheme_knows_them() {
+    let read = uri("sigmund+wss://a.example,b.example:8443,[::1]:1/front%20door");
+    assert_eq!((read.host.as_str(), read.port), ("a.example", None));
+    let others = [
+        ("b.example".to_owned(), Some(8443)),
+        ("::1".to_owned(), Some(1)),
+    ];
+    assert_eq!(read.others, others);
+    assert_eq!(read.stream.as_deref(), Some("front door"));
+    assert!(uri("ws://a/cam").others.is_empty());
+    // A comma in a stream's name is no other server.
+    assert_eq!(uri("ws://a/cam,b").stream.as_deref(), Some("cam,b"));
+    for wrong in [
+        "ws://a,/cam",
+        "ws://,a/cam",
+        "ws://a,b:x/cam",
+        "ws://a,u:p@b/cam",
+    ] {
+        assert!(SignallingUri::parse(wrong).is_err(), "{wrong}");
+    }
+    let many = format!("ws://a{}/cam", ",a".repeat(MAX_HOSTS));
+    assert!(SignallingUri::parse(&many).is_err());
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in ".*", noise in "(listen|stun:|turn:|turns:)(//)?[\\]\\[:@/?%#a-z0-9]{0,40}") {

@@ -494,7 +494,8 @@ impl Envelope {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    fn check(&self) -> Result<(), ReadError> {
+    /// Is it within all limits of this module?
+    pub(crate) fn check(&self) -> Result<(), ReadError> {
         match self {
             Self::Hello(hello) => hello.check(),
             Self::Welcome(welcome) => welcome.check(),

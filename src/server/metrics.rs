@@ -135,7 +135,7 @@ impl Metrics {
     pub(super) fn text(&self, hub: &Hub) -> String {
         let (mut live, all) = (0, hub.sessions());
         let mut list = hub.list();
-        list.retain(|stream| stream.hosted);
+        list.retain(|stream| stream.hosted && !stream.elsewhere);
         self.viewers.clear();
         for stream in &list {
             live += stream.peers;

@@ -10,6 +10,8 @@
 //! | [`gstwebrtc`] | WebSockets of gst-plugins-rs' clients |
 //! | [`assets`], [`page`] | the web page |
 //! | [`problem`] | errors as HTTP says them |
+//! | [`elsewhere`] | the way to other servers |
+//! | `cluster` | `nats`: several servers as one |
 //! | [`mark`] | by what a client is known again |
 //! | [`rules`] | what a server goes by, which can change while it runs |
 //! | [`tls`] | certificates |
@@ -22,6 +24,13 @@
 
 mod accept;
 mod assets;
+#[cfg(feature = "serve")]
+pub mod cluster;
+#[cfg_attr(
+    not(feature = "serve"),
+    allow(dead_code, reason = "only `sigmund serve` has others")
+)]
+mod elsewhere;
 mod events;
 mod gstwebrtc;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -197,6 +206,8 @@ impl Server {
             #[cfg(feature = "serve")]
             metrics: None,
             remote_publishers: settings.remote_publishers,
+            #[cfg(feature = "serve")]
+            nats: None,
         };
         let running = Running::start(bind(address)?, plan)?;
         let (address, gone) = (running.address, running.gone.clone());

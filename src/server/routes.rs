@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 #[cfg(feature = "serve")]
 use super::accept::Client;
+use super::elsewhere::Elsewhere;
 use super::events::{Event, Observer};
 use super::hub::{Hub, Kind};
 #[cfg(feature = "serve")]
@@ -36,6 +37,8 @@ pub(super) struct App {
     pub(super) observer: Observer,
     /// Clients that may come back.
     pub(super) slots: Slots,
+    /// The way to other servers, where there are any.
+    pub(super) elsewhere: Option<Elsewhere>,
     /// When the server began.
     pub(super) began: Instant,
     /// May streams come from elsewhere?
@@ -89,6 +92,7 @@ impl App {
             rules,
             observer,
             slots: Slots::default(),
+            elsewhere: None,
             began: Instant::now(),
             remote_publishers,
             #[cfg(feature = "serve")]

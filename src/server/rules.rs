@@ -42,6 +42,12 @@ impl Current {
     }
 }
 
+/// Milliseconds since 1970, to tell what came first.
+pub(crate) fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// Seconds since 1970, as other machines know them.
 pub(crate) fn unix_time() -> u64 {
     SystemTime::now()

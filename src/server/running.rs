@@ -8,6 +8,10 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+#[cfg(feature = "serve")]
+use super::cluster;
+#[cfg(feature = "serve")]
+use super::elsewhere::Elsewhere;
 use super::events::Observer;
 use super::hub::Hub;
 #[cfg(feature = "serve")]
@@ -28,6 +32,9 @@ pub(super) struct Plan {
     pub(super) metrics: Option<Arc<Metrics>>,
     /// May streams come from elsewhere, by WebSocket?
     pub(super) remote_publishers: bool,
+    /// By what it is joined to other servers.
+    #[cfg(feature = "serve")]
+    pub(super) nats: Option<cluster::Nats>,
 }
 
 /// A running server. Dropped, it stops; [`stop`](Self::stop) waits for that.
@@ -36,25 +43,71 @@ pub(super) struct Running {
     pub(super) hub: Arc<Hub>,
     /// Its sender's end means that the port is free again.
     pub(super) gone: watch::Receiver<()>,
+    /// Ends when other servers have been told that it stops.
+    #[cfg(feature = "serve")]
+    joined: Option<tokio::task::JoinHandle<()>>,
     /// Dropped with the server, which tells all its tasks to stop.
-    _stop: watch::Sender<()>,
+    #[cfg_attr(
+        not(feature = "serve"),
+        allow(dead_code, reason = "only `sigmund serve` has others")
+    )]
+    stop: watch::Sender<()>,
 }
 
 impl Running {
     /// Serves the page and all the rest on `listener`.
     pub(super) fn start(listener: TcpListener, plan: Plan) -> Result<Self, SignallerError> {
+        #[cfg(feature = "serve")]
+        let (elsewhere, asks) = plan.nats.as_ref().map(|_| Elsewhere::new()).unzip();
         let app = routes::App {
             #[cfg(feature = "serve")]
             metrics: plan.metrics,
+            #[cfg(feature = "serve")]
+            elsewhere,
             ..routes::App::new(
                 plan.rules.clone(),
                 plan.observer.clone(),
                 plan.remote_publishers,
             )
         };
-        let hub = app.hub.clone();
+        let (hub, rules) = (app.hub.clone(), plan.rules);
+        #[cfg(feature = "serve")]
+        let slots = app.slots.clone();
         let router = routes::router(Arc::new(app));
-        Self::run(listener, plan.tls, router, plan.rules, plan.observer, hub)
+        let running = Self::run(
+            listener,
+            plan.tls,
+            router,
+            rules.clone(),
+            plan.observer,
+            hub,
+        )?;
+        #[cfg(feature = "serve")]
+        let running = match (plan.nats, asks) {
+            (Some(nats), Some(asks)) => running.join(nats, rules, slots, asks),
+            _ => running,
+        };
+        Ok(running)
+    }
+
+    /// Joins it to other servers.
+    #[cfg(feature = "serve")]
+    fn join(
+        mut self,
+        nats: cluster::Nats,
+        rules: Arc<Current>,
+        slots: super::socket::Slots,
+        asks: tokio::sync::mpsc::Receiver<super::elsewhere::Ask>,
+    ) -> Self {
+        let house = cluster::House {
+            hub: self.hub.clone(),
+            slots,
+            rules,
+            asks,
+            stop: self.stop.subscribe(),
+        };
+        self.joined = Some(tokio::spawn(cluster::run(nats, house)));
+        self
     }
 
     /// Serves `router` alone on `listener`.
@@ -97,16 +150,22 @@ impl Running {
             address,
             hub,
             gone,
-            _stop: stop_in,
+            #[cfg(feature = "serve")]
+            joined: None,
+            stop: stop_in,
         })
     }
 
     /// Stops it and waits until its port is free.
     #[cfg(feature = "serve")]
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(mut self) {
         let mut gone = self.gone.clone();
+        let joined = self.joined.take();
         drop(self);
         let _ = gone.changed().await;
+        if let Some(joined) = joined {
+            let _ = joined.await;
+        }
     }
 }
 

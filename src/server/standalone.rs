@@ -16,7 +16,7 @@ use crate::access::{AccessError, Authenticator, IceServers, Limits, Policy, chec
 use crate::signaller::{SignallerError, TlsFiles};
 
 /// What cannot change while a server runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     /// Where to listen; port 0 for any free one.
     pub listen: SocketAddr,
@@ -24,6 +24,8 @@ pub struct Place {
     pub tls: Option<TlsFiles>,
     /// Another address to serve the metrics at, to everybody who reaches it.
     pub metrics: Option<SocketAddr>,
+    /// By what it is joined to other servers.
+    pub nats: Option<super::cluster::Nats>,
 }
 
 /// What can.
@@ -99,6 +101,7 @@ impl Standalone {
             observer: metrics.observer(),
             metrics: Some(metrics.clone()),
             remote_publishers: true,
+            nats: place.nats.clone(),
         };
         let running = Running::start(listener, plan)?;
         let hub = running.hub.clone();

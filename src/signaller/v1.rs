@@ -73,7 +73,8 @@ pub(super) fn open(
         .unwrap_or_else(|| options.default_stream.clone());
     check_stream_name(&stream).map_err(|error| OpenError(error.to_string()))?;
     Ok(Box::new(V1 {
-        url: url(uri)?,
+        servers: servers(uri)?,
+        at: 0,
         role,
         stream,
         token: options.token.clone(),
@@ -90,25 +91,36 @@ pub(super) fn open(
     }))
 }
 
-/// Where the server's WebSocket is.
-fn url(uri: &SignallingUri) -> Result<Url, OpenError> {
-    let scheme = uri.scheme.strip_prefix("sigmund+").unwrap_or(&uri.scheme);
-    let host = if uri.host.contains(':') {
-        format!("[{}]", uri.host)
+/// Where the WebSockets of the servers are.
+fn servers(uri: &SignallingUri) -> Result<Vec<Url>, OpenError> {
+    let first = (uri.host.clone(), uri.port);
+    let hosts = [first].into_iter().chain(uri.others.iter().cloned());
+    hosts
+        .map(|(host, port)| url(&uri.scheme, &host, port))
+        .collect()
+}
+
+fn url(scheme: &str, host: &str, port: Option<u16>) -> Result<Url, OpenError> {
+    let scheme = scheme.strip_prefix("sigmund+").unwrap_or(scheme);
+    let host = if host.contains(':') {
+        format!("[{host}]")
     } else {
-        uri.host.clone()
+        host.to_owned()
     };
     if host.is_empty() {
         let right = "sigmund+wss://relay.example.net/camera";
         return Err(OpenError(format!("the URI has no host; write {right}")));
     }
-    let port = uri.port.map_or(String::new(), |port| format!(":{port}"));
+    let port = port.map_or(String::new(), |port| format!(":{port}"));
     Url::parse(&format!("{scheme}://{host}{port}/ws"))
         .map_err(|error| OpenError(format!("bad address: {error}")))
 }
 
 struct V1 {
-    url: Url,
+    /// At least one; any of them will do.
+    servers: Vec<Url>,
+    /// Which of them it was last.
+    at: usize,
     role: v1::Role,
     stream: String,
     token: Option<Token>,
@@ -298,8 +310,7 @@ impl V1 {
             self.resume = None;
         }
         loop {
-            let socket = dial::websocket(&self.url, &self.tls, Some(VERSION), None).await?;
-            let mut socket = Socket::new(socket);
+            let mut socket = Socket::new(self.dial().await?);
             let hello = Envelope::Hello(Hello {
                 version: VERSION.to_owned(),
                 role: self.role,
@@ -398,9 +409,23 @@ impl V1 {
         }
     }
 
+    /// The server that it was last, or the next that there is.
+    async fn dial(&mut self) -> Result<dial::WebSocket, SignallerError> {
+        let mut tried = 0;
+        loop {
+            let url = &self.servers[self.at];
+            let dialled = dial::websocket(url, &self.tls, Some(VERSION), None).await;
+            tried += 1;
+            if dialled.is_ok() || tried >= self.servers.len() {
+                return dialled;
+            }
+            self.at = (self.at + 1) % self.servers.len();
+        }
+    }
+
     /// The server's name for errors.
     fn place(&self) -> String {
-        self.url[url::Position::BeforeScheme..url::Position::AfterPort].to_owned()
+        self.servers[self.at][url::Position::BeforeScheme..url::Position::AfterPort].to_owned()
     }
 }
 

@@ -488,13 +488,31 @@ fn the_uri_says_where() {
             "wss://relay.example.net:8443/ws",
         ),
         ("sigmund+wss://[2001:db8::1]/cam", "wss://[2001:db8::1]/ws"),
+        (
+            "sigmund+wss://a.example,[2001:db8::1]:8443/cam",
+            "wss://a.example/ws wss://[2001:db8::1]:8443/ws",
+        ),
     ] {
         let uri = SignallingUri::parse(text).unwrap();
-        assert_eq!(url(&uri).unwrap().as_str(), expected);
+        let servers = servers(&uri).unwrap();
+        let urls: Vec<_> = servers.iter().map(Url::as_str).collect();
+        assert_eq!(urls.join(" "), expected);
     }
     let error = |uri: &str, role| {
         let opened = Registry::builtin().open(uri, &Options::new(role, "x"));
         opened.err().expect("refused").0
     };
     assert!(error("ws:cam", Role::Publish).contains("sigmund+wss://"));
+}
+
+#[tokio::test]
+async fn the_next_server_is_taken_when_one_is_gone() {
+    let (one, other) = (plain().await, plain().await);
+    let uri = format!("ws://{},{}/cam", one.address(), other.address());
+    let mut publisher = supervised(&uri, Options::new(Role::Publish, "x"));
+    publisher.up().await;
+    assert_eq!(streams(one.address()).await.len(), 1);
+    one.leave().await;
+    publisher.down_and_up().await;
+    assert_eq!(streams(other.address()).await[0]["name"], "cam");
 }

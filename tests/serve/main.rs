@@ -10,6 +10,7 @@
 
 mod access;
 mod attacks;
+mod cluster;
 mod commands;
 mod load;
 mod operation;
@@ -295,6 +296,18 @@ impl Client {
         assert!(matches!(event, Event::Up { .. }), "{event:?}");
     }
 
+    /// It is connected again, and has heard nothing meanwhile.
+    #[track_caller]
+    fn back(&mut self) {
+        loop {
+            match self.event() {
+                Event::Up { .. } => return,
+                Event::Down { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     /// What is heard next, after any number of lost connections.
     #[track_caller]
     fn heard(&mut self) -> Incoming {
@@ -320,6 +333,11 @@ impl Client {
             Incoming::Joined { peer, info } => (peer, info),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Leaves in good order.
+    fn close(self) {
+        self.runtime.block_on(self.supervisor.close(LONG));
     }
 
     fn say(&self, peer: &PeerId, message: Message) {

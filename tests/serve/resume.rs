@@ -5,20 +5,32 @@ use sigmund::message::Candidate;
 use super::*;
 
 /// A publisher and a viewer of one stream.
-struct Pair {
-    publisher: Client,
-    viewer: Client,
+pub(super) struct Pair {
+    pub(super) publisher: Client,
+    pub(super) viewer: Client,
     /// What the publisher calls the viewer, and the viewer the publisher.
+    pub(super) peer: PeerId,
+    far: PeerId,
+}
+
+/// Another viewer of the same.
+pub(super) struct Other {
+    viewer: Client,
     peer: PeerId,
     far: PeerId,
 }
 
 impl Pair {
-    /// Each at a server of its own, or at the same.
-    fn new(one: &Server, other: &Server) -> Self {
-        let mut publisher = Client::publisher(one, "cam", None);
+    /// At one server.
+    fn new(server: &Server) -> Self {
+        let mut publisher = Client::publisher(server, "cam", None);
         publisher.up();
-        let mut viewer = Client::viewer(other, "cam", None);
+        Self::meet(publisher, Client::viewer(server, "cam", None))
+    }
+
+    /// The viewer is the next to join.
+    #[track_caller]
+    pub(super) fn meet(mut publisher: Client, mut viewer: Client) -> Self {
         let far = viewer.joined();
         let peer = publisher.joined();
         Self {
@@ -29,25 +41,46 @@ impl Pair {
         }
     }
 
+    /// One more viewer, who has joined meanwhile.
+    #[track_caller]
+    pub(super) fn another(&mut self, mut viewer: Client) -> Other {
+        let far = viewer.joined();
+        let peer = self.publisher.joined();
+        Other { viewer, peer, far }
+    }
+
     /// Passes a note each way; nothing else may have happened before.
     #[track_caller]
-    fn talk(&mut self, number: u32) {
-        let note = candidate(number);
-        self.publisher.say(&self.peer, note.clone());
-        let heard = self.viewer.heard();
-        let expected = Incoming::Message {
-            peer: self.far.clone(),
-            message: note.clone(),
-        };
-        assert_eq!(heard, expected);
-        self.viewer.say(&self.far, note.clone());
-        let heard = self.publisher.heard();
-        let expected = Incoming::Message {
-            peer: self.peer.clone(),
-            message: note,
-        };
-        assert_eq!(heard, expected);
+    pub(super) fn talk(&mut self, number: u32) {
+        let (publisher, viewer) = (&mut self.publisher, &mut self.viewer);
+        talk((publisher, &self.peer), (viewer, &self.far), number);
     }
+}
+
+impl Other {
+    #[track_caller]
+    pub(super) fn talk(&mut self, publisher: &mut Client, number: u32) {
+        talk(
+            (publisher, &self.peer),
+            (&mut self.viewer, &self.far),
+            number,
+        );
+    }
+}
+
+/// Each side, and what it calls the other.
+#[track_caller]
+fn talk(publisher: (&mut Client, &PeerId), viewer: (&mut Client, &PeerId), number: u32) {
+    let note = candidate(number);
+    let said = |(_, peer): &(&mut Client, &PeerId)| Incoming::Message {
+        peer: (*peer).clone(),
+        message: note.clone(),
+    };
+    let (to_viewer, to_publisher) = (said(&viewer), said(&publisher));
+    publisher.0.say(publisher.1, note.clone());
+    assert_eq!(viewer.0.heard(), to_viewer);
+    viewer.0.say(viewer.1, note.clone());
+    assert_eq!(publisher.0.heard(), to_publisher);
 }
 
 fn candidate(number: u32) -> Message {
@@ -62,7 +95,7 @@ fn candidate(number: u32) -> Message {
 fn a_server_that_was_killed_has_streams_and_sessions_back_within_two_seconds() {
     let server = Server::start(&[]);
     let place = server.address().to_string();
-    let mut pair = Pair::new(&server, &server);
+    let mut pair = Pair::new(&server);
     let watched = Publisher::up(&server, "by-whep", None).watched(&server, "by-whep", None);
     assert_eq!(watched.status, 201);
     pair.talk(1);

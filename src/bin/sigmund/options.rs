@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::values::{Anonymous, Ice, Limit, Listen, LogFormat, Time, Turn, limits, list};
+use crate::values::{Anonymous, Ice, Limit, Listen, LogFormat, NatsUrl, Time, Turn, limits, list};
 
 /// Everything that can be said on the command line or in a file.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq, Deserialize)]
@@ -62,6 +62,18 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME", help_heading = "ICE servers")]
     pub(crate) turn_ttl: Option<Time>,
 
+    /// Join other servers that name the same NATS server: a publisher on one of them, viewers on
+    /// any. nats://HOST[:PORT] or nats+tls://…; may be given again, for a cluster of NATS
+    #[arg(long, value_name = "URL", help_heading = "Several servers as one")]
+    #[serde(deserialize_with = "list")]
+    pub(crate) nats: Vec<NatsUrl>,
+    /// File with what lets us in at NATS: a token, or USER:PASSWORD
+    #[arg(long, value_name = "FILE", help_heading = "Several servers as one")]
+    pub(crate) nats_token_file: Option<PathBuf>,
+    /// PEM file of certificates that are trusted for NATS, besides the system's roots
+    #[arg(long, value_name = "FILE", help_heading = "Several servers as one")]
+    pub(crate) nats_ca: Option<PathBuf>,
+
     /// Serve the metrics here too, to everybody who can reach it; without this, /metrics is for
     /// loopback and for tokens with the right `metrics`
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Running it")]
@@ -114,6 +126,9 @@ impl Options {
             turn_server: either(self.turn_server, others.turn_server),
             turn_secret_file: self.turn_secret_file.or(others.turn_secret_file),
             turn_ttl: self.turn_ttl.or(others.turn_ttl),
+            nats: either(self.nats, others.nats),
+            nats_token_file: self.nats_token_file.or(others.nats_token_file),
+            nats_ca: self.nats_ca.or(others.nats_ca),
             metrics_listen: self.metrics_listen.or(others.metrics_listen),
             log: self.log.or(others.log),
             log_format: self.log_format.or(others.log_format),

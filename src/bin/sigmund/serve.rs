@@ -41,8 +41,8 @@ A file holds the same options, lists in brackets, and limits in a table:
   viewers-per-stream = 200
   idle-timeout = \"45s\"
 
-Signals: SIGHUP reads the file and all that it names again (listen, tls-… and metrics-listen take a \
-restart); SIGTERM and SIGINT end the server in good order.
+Signals: SIGHUP reads the file and all that it names again (listen, tls-…, nats… and metrics-listen \
+take a restart); SIGTERM and SIGINT end the server in good order.
 Exit codes: 0 it was stopped; 1 the system refused something, such as the port; 2 an option is wrong.
 
 Examples:
@@ -50,6 +50,8 @@ Examples:
       on http://127.0.0.1:8080/, for everybody on this machine
   sigmund serve --listen 0.0.0.0:8080 --token-file tokens --anonymous view
       everybody may watch, who has a token may publish
+  sigmund serve --listen 0.0.0.0:8080 --anonymous all --nats nats://nats.example.net
+      one of several, on as many machines, that are as one
   rtcsink uri=sigmund+ws://SERVER:8080/cam token=SECRET
       a publisher (in a pipeline)";
 
@@ -145,7 +147,7 @@ impl Watched {
             Ok(options) => {
                 if setup::place(&options).as_ref() != Ok(&self.place) {
                     tracing::warn!(
-                        "listen, tls-… and metrics-listen are as before: they take a restart"
+                        "listen, tls-…, nats… and metrics-listen are as before: they take a restart"
                     );
                 }
                 self.options = options;

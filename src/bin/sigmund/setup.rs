@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use sigmund::access::jwt::Key;
 use sigmund::access::{
-    Authenticator, DEFAULT_TTL, IceServers, Limits, Rights, TurnSecret, is_loopback,
+    Authenticator, DEFAULT_TTL, IceServers, Limits, Rights, Token, TurnSecret, is_loopback,
 };
+use sigmund::server::cluster::{Nats, NatsToken};
 use sigmund::server::standalone::{Place, Terms};
 use sigmund::signaller::TlsFiles;
 
@@ -28,6 +29,8 @@ pub(crate) fn options(config: Option<&Path>, flags: &Options) -> Result<Options,
         &mut options.tls_key,
         &mut options.token_file,
         &mut options.turn_secret_file,
+        &mut options.nats_token_file,
+        &mut options.nats_ca,
     ];
     let paths = paths.into_iter().flatten();
     for path in paths.chain(&mut options.key_file) {
@@ -55,7 +58,29 @@ pub(crate) fn place(options: &Options) -> Result<Place, String> {
         listen: listen.resolve()?,
         tls,
         metrics: metrics.map(Listen::resolve).transpose()?,
+        nats: nats(options)?,
     })
+}
+
+fn nats(options: &Options) -> Result<Option<Nats>, String> {
+    if options.nats.is_empty() {
+        return match (&options.nats_token_file, &options.nats_ca) {
+            (None, None) => Ok(None),
+            _ => Err("nats-token-file and nats-ca need nats too".into()),
+        };
+    }
+    let token = match &options.nats_token_file {
+        Some(file) => {
+            let text = read("nats-token-file", file)?;
+            Some(NatsToken(Token::new(text.trim())))
+        }
+        None => None,
+    };
+    Ok(Some(Nats {
+        servers: options.nats.iter().map(|it| it.0.clone()).collect(),
+        token,
+        tls_ca: options.nats_ca.clone(),
+    }))
 }
 
 /// What can, for a server at `place`.

@@ -21,7 +21,7 @@ macro_rules! deserialize_from_text {
         }
     )+};
 }
-deserialize_from_text!(Listen, Time, Ice, Turn, Anonymous, LogFormat);
+deserialize_from_text!(Listen, Time, Ice, Turn, NatsUrl, Anonymous, LogFormat);
 
 /// A text. What is none (`8080`, `true`) is refused in words that say so.
 fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
@@ -131,6 +131,31 @@ impl FromStr for Turn {
             .filter(|server| server.scheme != IceScheme::Stun)
             .map(Self)
             .ok_or_else(wrong)
+    }
+}
+
+/// Where NATS is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NatsUrl(pub(crate) String);
+
+impl FromStr for NatsUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = url::Url::parse(text).ok().filter(|url| {
+            let plain = ["", "/"].contains(&url.path()) && url.query().is_none();
+            let open = url.username().is_empty() && url.password().is_none();
+            ["nats", "nats+tls"].contains(&url.scheme()) && url.has_host() && plain && open
+        });
+        match read {
+            Some(url) if url.host_str() != Some("") => {
+                Ok(Self(text.trim_end_matches('/').to_owned()))
+            }
+            _ => Err(
+                "it takes nats://HOST[:PORT] or nats+tls://HOST[:PORT]; what lets us in belongs into nats-token-file"
+                    .into(),
+            ),
+        }
     }
 }
 

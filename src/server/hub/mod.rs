@@ -6,6 +6,7 @@
 //! | [`session`] | a peer that has joined, and whom it speaks with |
 //! | [`waiting`] | a peer that asks by HTTP: WHEP, WHIP |
 //! | [`seat`] | a peer that stays connected |
+//! | [`elsewhere`] | streams of other servers |
 //! | [`pairs`] | peers that speak with each other and have no host |
 //!
 //! One lock guards it all. It is held for a few look-ups at a time, never
@@ -13,6 +14,11 @@
 //! does not read its queue hurts its own stream alone, and a peer that does not
 //! read hurts itself.
 
+#[cfg_attr(
+    not(feature = "serve"),
+    allow(dead_code, reason = "only `sigmund serve` has others")
+)]
+mod elsewhere;
 mod pairs;
 mod publication;
 mod seat;
@@ -31,12 +37,15 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{oneshot, watch};
 
 use super::events::{Event, Media, Observer};
+use super::mark::Mark;
 use super::rules::Current;
 use crate::access::{Buckets, Limits, Rate, client_of};
 use crate::address::IceServer;
 use crate::message::{Message, PeerId};
 use crate::signaller::{Incoming, Outgoing, PeerInfo};
 
+#[cfg(feature = "serve")]
+pub(crate) use elsewhere::Own;
 pub(crate) use publication::{Kind, Publication, PublishError, Publisher};
 pub(crate) use seat::{Note, Seat, Voice};
 use session::{Far, Other, Session};
@@ -49,7 +58,8 @@ const QUEUE: usize = 256;
 /// holds an offer.
 const WAITING: usize = 256;
 
-/// Of a client whose address is not known; its limits are those of all such.
+/// Of a client whose address is not known: another server has let it in, within
+/// its limits.
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// What became of a session whose stream is gone.
@@ -95,6 +105,14 @@ struct Stream {
     client: Option<IpAddr>,
     /// Has its host been lost, and may it come back?
     away: bool,
+    /// Since when it is here, in milliseconds since 1970.
+    #[cfg_attr(
+        not(feature = "serve"),
+        allow(dead_code, reason = "only `sigmund serve` has others")
+    )]
+    since: u64,
+    /// Is its host at another server? Then how many take part, by what that says.
+    elsewhere: Option<usize>,
     /// Dropped with the stream, which its publication notices.
     _gone: oneshot::Sender<()>,
 }
@@ -106,6 +124,8 @@ pub(crate) struct Listed {
     pub(crate) kind: Kind,
     /// Is its host here? If not, somebody waits to receive it.
     pub(crate) hosted: bool,
+    /// Is its host at another server?
+    pub(crate) elsewhere: bool,
     /// How many take part: viewers whose session has its answer; or those who
     /// have, or are about to have, the one place of another kind.
     pub(crate) peers: usize,
@@ -192,6 +212,7 @@ impl Hub {
             name: name.to_owned(),
             kind,
             hosted,
+            elsewhere: false,
             peers: 0,
         };
         let hosted = state.streams.iter();
@@ -213,6 +234,11 @@ impl Hub {
                 }
                 _ => {}
             }
+        }
+        for (name, stream) in &mut list {
+            let known = state.streams.get(*name).and_then(|it| it.elsewhere);
+            stream.elsewhere = known.is_some();
+            stream.peers = stream.peers.max(known.unwrap_or_default());
         }
         list.into_values().collect()
     }
@@ -399,7 +425,13 @@ impl Hub {
     }
 
     /// Adds a session that its host has already.
-    fn add_again(&self, stream: &str, peer: &PeerId, far: Far) -> Result<(), JoinError> {
+    fn add_again(
+        &self,
+        stream: &str,
+        peer: &PeerId,
+        mark: Mark,
+        far: Far,
+    ) -> Result<(), JoinError> {
         let limits = self.rules.get().limits;
         let mut state = self.state();
         let open = state.streams.get(stream).ok_or(JoinError::Unknown)?;
@@ -410,8 +442,7 @@ impl Hub {
             return Err(JoinError::Full);
         }
         let farewell = incoming.try_reserve_owned().map_err(|it| refused(&it))?;
-        let (protocol, _) = peer.as_str().split_once('-').unwrap_or_default();
-        let session = Session::again(stream, protocol, farewell, far);
+        let session = Session::again(stream, peer, mark, farewell, far);
         state.sessions.insert(peer.clone(), session);
         Ok(())
     }
@@ -462,7 +493,7 @@ impl State {
     fn check_room(&self, stream: &str, client: IpAddr, limits: &Limits) -> Result<(), JoinError> {
         let (mut own, mut all, mut waiting) = (0, 0, 0);
         for session in self.sessions.values() {
-            own += usize::from(session.client == client);
+            own += usize::from(session.client == client && client != UNKNOWN);
             if session.stream == stream {
                 all += 1;
                 waiting += usize::from(!session.live && matches!(session.far, Far::Resource(_)));
@@ -478,6 +509,9 @@ impl State {
     }
 
     fn check_rate(&mut self, client: IpAddr, limits: &Limits) -> Result<(), JoinError> {
+        if client == UNKNOWN {
+            return Ok(());
+        }
         let rate = Rate {
             burst: limits.join_burst,
             per_second: limits.joins_per_second,
@@ -579,10 +613,22 @@ impl State {
     /// Takes a stream off, with all its sessions, which are to be dropped when
     /// the lock is free again. Those who wait stay, for the next host.
     fn take_off(&mut self, name: &str) -> Vec<(PeerId, Session)> {
+        self.take_off_but(name, |_| false)
+    }
+
+    /// The same, but for those sessions that another host knows.
+    fn take_off_but(
+        &mut self,
+        name: &str,
+        known: impl Fn(&PeerId) -> bool,
+    ) -> Vec<(PeerId, Session)> {
         self.streams.remove(name);
         let of_it = |session: &Session| session.stream == name && session.has_host();
         let mut over = Vec::new();
         for (peer, session) in self.sessions.iter_mut().filter(|(_, it)| of_it(it)) {
+            if known(peer) {
+                continue;
+            }
             let stays = !self.shut && session.waits.is_some();
             if !stays || session.be_alone(STREAM_ENDED).is_err() {
                 over.push(peer.clone());

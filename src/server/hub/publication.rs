@@ -1,16 +1,18 @@
 //! A host's hold on its stream.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use axum::http::HeaderValue;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Hub, Note, Other, QUEUE, STREAM_ENDED, Session, Stream};
+use super::{Hub, Note, QUEUE, STREAM_ENDED, Session, State, Stream};
 use crate::access::client_of;
 use crate::address::IceServer;
 use crate::message::PeerId;
+use crate::message::v1::Standing;
 use crate::server::events::Event;
+use crate::server::rules::unix_millis;
 use crate::signaller::Incoming;
 
 /// What a stream is for, seen from its host.
@@ -53,12 +55,26 @@ pub(crate) enum PublishError {
     TooMany,
 }
 
+/// A stream that is to be put into the hub.
+pub(super) struct Opening<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: Kind,
+    pub(super) ice_servers: &'a [IceServer],
+    /// Whose it is, if it comes from elsewhere.
+    pub(super) client: Option<IpAddr>,
+    pub(super) away: bool,
+    /// Is its host at another server? Then how many take part.
+    pub(super) elsewhere: Option<usize>,
+}
+
 /// A stream's place in the hub; dropping it takes the stream off.
 pub(crate) struct Publication {
     pub(super) hub: Arc<Hub>,
     pub(super) name: String,
     kind: Kind,
-    number: u64,
+    pub(super) number: u64,
+    /// Is its host at another server?
+    elsewhere: bool,
     gone: oneshot::Receiver<()>,
 }
 
@@ -72,18 +88,25 @@ impl Hub {
         ice_servers: &[IceServer],
         publisher: Publisher,
     ) -> Result<(Publication, mpsc::Receiver<Incoming>), PublishError> {
-        let links = ice_servers
-            .iter()
-            .filter_map(|server| HeaderValue::from_str(&server.to_link_header()).ok())
-            .collect();
-        let (incoming, receiver) = self.queue();
-        let (gone_in, gone) = oneshot::channel();
+        self.publish_again(name, kind, ice_servers, publisher, &[])
+    }
+
+    /// The same for a host that comes from another server, or from the one that was
+    /// here before: it has these sessions. Those that are here, too, stay.
+    pub(crate) fn publish_again(
+        self: &Arc<Self>,
+        name: &str,
+        kind: Kind,
+        ice_servers: &[IceServer],
+        publisher: Publisher,
+        sessions: &[Standing],
+    ) -> Result<(Publication, mpsc::Receiver<Incoming>), PublishError> {
         let client = match publisher {
             Publisher::Local => None,
             Publisher::Remote(address) => Some(client_of(address)),
         };
         let limits = self.rules.get().limits;
-        let mut state = self.state();
+        let state = self.state();
         let hosted = state.streams.get(name).is_some_and(|stream| !stream.away);
         if hosted || state.has_pair(name) {
             return Err(PublishError::Taken);
@@ -95,7 +118,42 @@ impl Hub {
                 return Err(PublishError::TooMany);
             }
         }
-        let displaced = state.take_off(name);
+        let opening = Opening {
+            name,
+            kind,
+            ice_servers,
+            client,
+            away: false,
+            elsewhere: None,
+        };
+        let stays = |peer: &PeerId| sessions.iter().any(|it| it.peer == *peer);
+        Ok(self.open(state, opening, stays))
+    }
+
+    /// Puts a stream in place of the one that was there, if any; the sessions that
+    /// stay speak with the new host from now on.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        opening: Opening<'_>,
+        stays: impl Fn(&PeerId) -> bool,
+    ) -> (Publication, mpsc::Receiver<Incoming>) {
+        let Opening {
+            name,
+            kind,
+            ice_servers,
+            client,
+            away,
+            elsewhere,
+        } = opening;
+        let links = ice_servers
+            .iter()
+            .filter_map(|server| HeaderValue::from_str(&server.to_link_header()).ok())
+            .collect();
+        let (incoming, receiver) = self.queue();
+        let (gone_in, gone) = oneshot::channel();
+        let displaced = state.take_off_but(name, stays);
+        state.move_to(name, &incoming);
         state.published += 1;
         let number = state.published;
         let stream = Stream {
@@ -105,25 +163,30 @@ impl Hub {
             ice_servers: ice_servers.into(),
             links,
             client,
-            away: false,
+            away,
+            since: unix_millis(),
+            elsewhere,
             _gone: gone_in,
         };
         state.streams.insert(name.to_owned(), stream);
         drop(state);
         self.changed.send_replace(());
         self.end(displaced);
-        self.observer.tell(&Event::Published { stream: name });
+        if elsewhere.is_none() {
+            self.observer.tell(&Event::Published { stream: name });
+        }
         let publication = Publication {
             hub: self.clone(),
             name: name.to_owned(),
             kind,
             number,
+            elsewhere: elsewhere.is_some(),
             gone,
         };
         if kind == Kind::Publish {
             publication.welcome_waiting();
         }
-        Ok((publication, receiver))
+        (publication, receiver)
     }
 
     /// Tells the peers of a stream that is gone.
@@ -148,13 +211,7 @@ impl Publication {
     pub(crate) fn renew(&self) -> mpsc::Receiver<Incoming> {
         let (incoming, receiver) = self.hub.queue();
         let mut state = self.hub.state();
-        for session in state.sessions.values_mut() {
-            if let (Other::Host { farewell }, true) =
-                (&mut session.other, session.stream == self.name)
-            {
-                *farewell = incoming.clone().try_reserve_owned().ok();
-            }
-        }
+        state.move_to(&self.name, &incoming);
         if let Some(stream) = state.streams.get_mut(&self.name) {
             stream.incoming = incoming;
         }
@@ -220,6 +277,8 @@ impl Drop for Publication {
         self.hub.changed.send_replace(());
         if !shut {
             self.hub.end(ended);
+        }
+        if !shut && !self.elsewhere {
             let stream = &self.name;
             self.hub.observer.tell(&Event::Unpublished { stream });
         }

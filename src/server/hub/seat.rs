@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Guest, Hub, JoinError, Kind, SayError, peer_name};
 use crate::message::{Message, PeerId};
+use crate::server::mark::Mark;
 use crate::signaller::{PeerInfo, Refusal};
 
 /// How many notes wait for a peer. A host's description and all its
@@ -129,14 +130,18 @@ impl Hub {
 
     /// A peer that the host of `stream` has not forgotten, although we have, gets
     /// its place back. `None` if there is no room, or if there is such a peer.
-    pub(crate) fn sit_again(
+    pub(in crate::server) fn sit_again(
         self: &Arc<Self>,
         stream: &str,
         kind: Kind,
         peer: &PeerId,
+        mark: Mark,
     ) -> Option<Seat> {
         let (far, seat) = self.seat(stream, kind, peer);
-        if self.add_again(stream, peer, super::Far::Seat(far)).is_err() {
+        if self
+            .add_again(stream, peer, mark, super::Far::Seat(far))
+            .is_err()
+        {
             seat.voice.forget();
             return None;
         }
@@ -144,7 +149,7 @@ impl Hub {
     }
 
     /// Both sides of a place that is not in the hub yet.
-    fn seat(self: &Arc<Self>, stream: &str, kind: Kind, peer: &PeerId) -> (Far, Seat) {
+    pub(super) fn seat(self: &Arc<Self>, stream: &str, kind: Kind, peer: &PeerId) -> (Far, Seat) {
         let (notes_in, notes) = mpsc::channel(QUEUE);
         let (cut_off, slow) = oneshot::channel();
         let far = Far {
@@ -224,7 +229,7 @@ impl Voice {
     }
 
     /// It never sat down: there may be another of its name.
-    fn forget(mut self) {
+    pub(super) fn forget(mut self) {
         self.hub = None;
     }
 }

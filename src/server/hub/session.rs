@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::{Guest, Note, UNKNOWN, pairs, seat, waiting};
 use crate::message::v1::Report;
 use crate::message::{Message, PeerId};
+use crate::server::mark::Mark;
 use crate::signaller::{Incoming, PeerInfo};
 
 pub(super) struct Session {
@@ -23,6 +24,12 @@ pub(super) struct Session {
     began: Instant,
     /// What a host is told of it, if it waits for one.
     pub(super) waits: Option<PeerInfo>,
+    /// By what it is known again, if it is.
+    #[cfg_attr(
+        not(feature = "serve"),
+        allow(dead_code, reason = "only `sigmund serve` has others")
+    )]
+    pub(super) mark: Option<String>,
     /// Is its connection lost, and may it come back?
     pub(super) away: bool,
     pub(super) other: Other,
@@ -72,6 +79,7 @@ impl Session {
             came: Instant::now(),
             began: Instant::now(),
             waits: waits.then(|| info.clone()),
+            mark: info.mark.clone(),
             away: false,
             other: Other::Nobody,
             far,
@@ -83,10 +91,12 @@ impl Session {
     /// One that its host has had all the time.
     pub(super) fn again(
         stream: &str,
-        protocol: &str,
+        peer: &PeerId,
+        mark: Mark,
         farewell: mpsc::OwnedPermit<Incoming>,
         far: Far,
     ) -> Self {
+        let (protocol, _) = peer.as_str().split_once('-').unwrap_or_default();
         Self {
             stream: stream.to_owned(),
             client: UNKNOWN,
@@ -95,6 +105,7 @@ impl Session {
             came: Instant::now(),
             began: Instant::now(),
             waits: None,
+            mark: Some(mark.text()),
             away: false,
             other: Other::Host {
                 farewell: Some(farewell),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::failure;
 use super::resume::{Client, Kept, secret};
@@ -21,6 +21,13 @@ use crate::signaller::{PeerInfo, envelope};
 /// How long a viewer that comes back waits for its publisher to do the same.
 /// Clients give us ten seconds.
 const RETURN: Duration = Duration::from_secs(5);
+
+/// How often other servers are asked for a viewer that comes back.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
+
+/// How long a host that comes from another server waits until that has let go of
+/// its stream.
+const LET_GO: Duration = Duration::from_secs(2);
 
 /// A session that a publisher brings back has so many times the usual for its
 /// viewer to follow: it may have been without a server for long.
@@ -64,9 +71,9 @@ pub(super) async fn admit(
     let resume = secret().ok_or_else(no_random)?;
     let client = match hello.role {
         Role::View => sit_down(app, Kind::Publish, hello, &caller, &resume, &grant)?,
-        Role::Publish => host(app, Kind::Publish, &hello, &caller, stop)?,
+        Role::Publish => host(app, Kind::Publish, &hello, &caller, stop).await?,
         Role::Call if app.remote_publishers && !app.hub.is_hosted(&hello.stream) => {
-            host(app, Kind::Call, &hello, &caller, stop)?
+            host(app, Kind::Call, &hello, &caller, stop).await?
         }
         Role::Call if hello.host => return Err(taken()),
         Role::Call => sit_down(app, Kind::Call, hello, &caller, &resume, &grant)?,
@@ -102,7 +109,7 @@ async fn resumed(app: &App, hello: &Hello) -> Result<Option<Kept>, Failure> {
     let kept = if begins_anew {
         app.slots.reclaim(resume).await
     } else {
-        reclaimed(app, &hello.stream, resume).await
+        reclaimed(app, hello, resume).await
     };
     let kept = kept.filter(|kept| kept.is(hello.role, &hello.stream));
     if kept.is_none() && !begins_anew {
@@ -114,10 +121,12 @@ async fn resumed(app: &App, hello: &Hello) -> Result<Option<Kept>, Failure> {
 }
 
 /// What a guest had. A server that has begun anew knows that only when the
-/// host is back too.
-async fn reclaimed(app: &App, stream: &str, resume: &Secret) -> Option<Kept> {
+/// host is back too; and another server may know it.
+async fn reclaimed(app: &App, hello: &Hello, resume: &Secret) -> Option<Kept> {
+    let stream = hello.stream.as_str();
     let mut deadline = Instant::now() + RETURN;
-    if app.hub.ice_servers(stream).is_some() {
+    let is_here = app.hub.ice_servers(stream).is_some();
+    if is_here && app.elsewhere.is_none() {
         let grace = app.rules().limits.resume_timeout * FOLLOW;
         deadline = deadline.min(app.began + grace);
     }
@@ -126,8 +135,32 @@ async fn reclaimed(app: &App, stream: &str, resume: &Secret) -> Option<Kept> {
         if let Some(kept) = app.slots.reclaim(resume).await {
             return Some(kept);
         }
-        timeout_at(deadline, additions.changed()).await.ok()?.ok()?;
+        if let Some(kept) = from_elsewhere(app, hello, resume).await {
+            return Some(kept);
+        }
+        let wait = match app.elsewhere {
+            Some(_) => deadline.min(Instant::now() + ASK_AGAIN),
+            None => deadline,
+        };
+        match timeout_at(wait, additions.changed()).await {
+            Ok(changed) => changed.ok()?,
+            Err(_) if Instant::now() >= deadline => return None,
+            Err(_) => {}
+        }
     }
+}
+
+/// The same for one that another server has known.
+async fn from_elsewhere(app: &App, hello: &Hello, resume: &Secret) -> Option<Kept> {
+    let mark = Mark::of_connection(resume.reveal());
+    let there = app.elsewhere.as_ref()?;
+    let peer = there.claim(&hello.stream, mark, false).await?;
+    let kind = match hello.role {
+        Role::Call => Kind::Call,
+        Role::View | Role::Publish => Kind::Publish,
+    };
+    let seat = app.hub.sit_again(&hello.stream, kind, &peer, mark)?;
+    app.slots.keep(Client::Viewer(seat), resume.clone())
 }
 
 /// Keeps the places of those whose sessions a host still has.
@@ -144,7 +177,7 @@ fn take_back(
         };
         let seat = app
             .hub
-            .sit_again(publication.name(), publication.kind(), peer);
+            .sit_again(publication.name(), publication.kind(), peer, mark);
         let kept = seat.and_then(|seat| app.slots.keep_marked(Client::Viewer(seat), mark));
         if let Some(kept) = kept {
             tokio::spawn(kept.park(grace, stop.clone()));
@@ -216,15 +249,27 @@ fn other_kind(kind: Kind) -> Failure {
     failure(Code::NotFound, text, true)
 }
 
-fn host(
+async fn host(
     app: &App,
     kind: Kind,
     hello: &Hello,
     caller: &Caller,
     stop: &watch::Receiver<()>,
 ) -> Result<Client, Failure> {
-    let publisher = Publisher::Remote(caller.address);
-    let published = app.hub.publish(&hello.stream, kind, &[], publisher);
+    let publish = || {
+        let publisher = Publisher::Remote(caller.address);
+        let (stream, sessions) = (&hello.stream, &hello.sessions);
+        app.hub
+            .publish_again(stream, kind, &[], publisher, sessions)
+    };
+    let mut published = publish();
+    if matches!(published, Err(PublishError::Taken)) && is_let_go(app, hello).await {
+        let until = Instant::now() + LET_GO;
+        while matches!(published, Err(PublishError::Taken)) && Instant::now() < until {
+            sleep(LET_GO / 40).await;
+            published = publish();
+        }
+    }
     let (publication, incoming) = published.map_err(|error| match error {
         PublishError::Taken => taken(),
         PublishError::TooMany => failure(
@@ -235,6 +280,16 @@ fn host(
     })?;
     take_back(app, &publication, &hello.sessions, stop);
     Ok(Client::Publisher(publication, incoming))
+}
+
+/// Has another server the stream of a host that has come from there, and lets go
+/// of it?
+async fn is_let_go(app: &App, hello: &Hello) -> bool {
+    let (Some(there), Some(resume)) = (&app.elsewhere, &hello.resume) else {
+        return false;
+    };
+    let mark = Mark::of_connection(resume.reveal());
+    there.claim(&hello.stream, mark, true).await.is_some()
 }
 
 fn taken() -> Failure {

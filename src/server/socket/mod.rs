@@ -9,7 +9,7 @@
 
 mod admission;
 mod carry;
-mod resume;
+pub(super) mod resume;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::message::PeerId;
 use crate::message::v1::{Role, Secret};
 use crate::server::hub::{Kind, Publication, Seat};
 use crate::server::mark::Mark;
@@ -19,7 +20,7 @@ use crate::signaller::Incoming;
 const LET_GO: Duration = Duration::from_secs(2);
 
 /// Where a client that has come back wants what it had.
-pub(super) type Request = oneshot::Sender<Kept>;
+pub(in crate::server) type Request = oneshot::Sender<Kept>;
 
 /// All clients of a server that can come back, by what they are known.
 #[derive(Clone)]
@@ -40,9 +41,9 @@ impl Default for Slots {
 
 /// A client, apart from its connection. Dropped, it leaves.
 pub(in crate::server) struct Kept {
-    pub(super) client: Client,
+    pub(in crate::server) client: Client,
     /// Fires when the client has come back by another connection.
-    pub(super) requests: mpsc::Receiver<Request>,
+    pub(in crate::server) requests: mpsc::Receiver<Request>,
     /// What it is to show then; empty before it has, where only its mark is known.
     pub(super) resume: Secret,
     slot: Slot,
@@ -123,7 +124,7 @@ impl Slots {
 }
 
 /// A secret for a client. `None` if the system gives no random numbers.
-pub(super) fn secret() -> Option<Secret> {
+pub(in crate::server) fn secret() -> Option<Secret> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes).ok()?;
     Some(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
@@ -156,6 +157,18 @@ impl Kept {
         }
     }
 
+    /// Of a viewer: its stream, and its name.
+    #[cfg_attr(
+        not(feature = "serve"),
+        expect(dead_code, reason = "for those who are joined to other servers")
+    )]
+    pub(in crate::server) fn viewer(&self) -> Option<(&str, &PeerId)> {
+        match &self.client {
+            Client::Viewer(seat) => Some((&seat.stream, &seat.voice.peer)),
+            Client::Publisher(..) => None,
+        }
+    }
+
     /// It says goodbye to `stream`. `false` if it watches another.
     pub(in crate::server) fn end(self, stream: &str) -> bool {
         let is_it = self.is(Role::View, stream);
@@ -167,7 +180,7 @@ impl Kept {
 
     /// Waits for the client to come back, and lets it leave if it does not. One
     /// that has no connection to lose has all the time of its session.
-    pub(super) async fn park(mut self, grace: Duration, mut stop: watch::Receiver<()>) {
+    pub(in crate::server) async fn park(mut self, grace: Duration, mut stop: watch::Receiver<()>) {
         let until = Instant::now() + grace;
         let calls = self.slot.mark.is_of_resource();
         loop {

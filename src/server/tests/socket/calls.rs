@@ -289,6 +289,7 @@ async fn a_call_takes_the_right_to_send_and_the_right_to_watch() {
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: None,
         metrics: None,
+        nats: None,
     };
     let server = Standalone::start(place, &terms).unwrap();
     let to = server.address();
