@@ -13,6 +13,7 @@
 //! | `narrow` | the plan written as an offer for webrtcbin |
 //! | `answer` | webrtcbin's answer widened to the original offer |
 //! | `accept` | a far side's answer to an offer of ours |
+//! | `bandwidth` | how much the far side may send |
 //! | `data` | the m-line of the data channels |
 //! | `codec` | payload types, profiles, what decodes what |
 //! | `extension` | RTP header extensions |
@@ -22,6 +23,7 @@
 
 mod accept;
 mod answer;
+mod bandwidth;
 mod candidate;
 mod codec;
 mod data;
@@ -39,6 +41,7 @@ pub(crate) mod tests;
 use std::fmt;
 
 pub use accept::{AcceptedAnswer, accept_answer, transport_mline, with_candidates};
+pub use bandwidth::limit_bitrate;
 pub use candidate::{CandidateLine, Fragment, check_candidate, trickle_fragment};
 pub use codec::{Codec, CodecOffer, H264Profile};
 pub(crate) use data::with_max_message;

@@ -71,10 +71,6 @@ const MOST: u64 = 1 << 40;
 pub(crate) struct Observer(Arc<dyn Fn(&Event<'_>) + Send + Sync>);
 
 impl Observer {
-    #[cfg_attr(
-        not(feature = "serve"),
-        allow(dead_code, reason = "the embedded server does not count")
-    )]
     pub(crate) fn new(hear: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(hear))
     }

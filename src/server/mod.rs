@@ -17,7 +17,8 @@
 //! | [`tls`] | certificates |
 //! | [`events`] | what happens, for those who count |
 //! | [`running`] | a server at work |
-//! | `standalone`, `metrics` | `serve`: the server without an element, and its metrics |
+//! | `metrics` | what is counted, as Prometheus reads it |
+//! | `standalone` | `serve`: the server without an element |
 //!
 //! A server is shared by all signallers of the process that name its address,
 //! and stops with the last of them.
@@ -37,7 +38,6 @@ mod gstwebrtc;
 pub(crate) mod hostile;
 mod hub;
 mod mark;
-#[cfg(feature = "serve")]
 mod metrics;
 mod page;
 mod problem;
@@ -62,7 +62,6 @@ use crate::signaller::{SignallerError, TlsFiles};
 #[cfg(test)]
 mod tests;
 
-use events::Observer;
 pub(crate) use hub::{Hub, Kind, Publication, Publisher};
 pub(crate) use resource::CHANNEL as RESOURCE_CHANNEL;
 use rules::{Current, Rules};
@@ -102,7 +101,11 @@ impl Settings {
     fn rules(&self) -> Rules {
         let auth = match &self.token {
             Some(token) => Authenticator::new().allow(token, Grant::everywhere(Rights::ALL)),
-            None => Authenticator::open(),
+            // Whoever may watch need not know who else does.
+            None => Authenticator::new().allow_anonymous(Rights {
+                metrics: false,
+                ..Rights::ALL
+            }),
         };
         Rules {
             auth,
@@ -199,12 +202,12 @@ impl Server {
             .transpose()
             .map_err(SignallerError::Permanent)?;
         let rules = Current::new(settings.rules());
+        let metrics = Arc::new(metrics::Metrics::new());
         let plan = Plan {
             tls,
             rules,
-            observer: Observer::default(),
-            #[cfg(feature = "serve")]
-            metrics: None,
+            observer: metrics.observer(),
+            metrics,
             remote_publishers: settings.remote_publishers,
             #[cfg(feature = "serve")]
             nats: None,

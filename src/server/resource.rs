@@ -24,7 +24,7 @@ use crate::access::Action;
 use crate::address::encode_part;
 use crate::message::Message;
 use crate::message::v1::MAX_AGENT;
-use crate::sdp::{SdpError, trickle_fragment};
+use crate::sdp::{SdpError, limit_bitrate, trickle_fragment};
 use crate::signaller::{Capabilities, Offerer, PeerInfo, Refusal};
 
 const SDP: &str = "application/sdp";
@@ -234,7 +234,13 @@ async fn join(
     let mut waiting = asked.map_err(not_joined)?;
     let reply = timeout(app.rules().limits.answer_timeout, &mut waiting.reply).await;
     match reply {
-        Ok(Ok(Reply::Answer(sdp))) => created(direction, app, stream, sdp, waiting),
+        Ok(Ok(Reply::Answer(sdp))) => {
+            let sdp = match (direction, grant.max_bitrate) {
+                (Direction::Whip, Some(most)) => limit_bitrate(&sdp, most),
+                _ => sdp,
+            };
+            created(direction, app, stream, sdp, waiting)
+        }
         Ok(Ok(Reply::Refused(refusal))) => Err(refusal_problem(&refusal)),
         Ok(Ok(Reply::Ended(reason))) => Err(Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,

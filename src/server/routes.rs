@@ -16,12 +16,10 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
-#[cfg(feature = "serve")]
 use super::accept::Client;
 use super::elsewhere::Elsewhere;
 use super::events::{Event, Observer};
 use super::hub::{Hub, Kind};
-#[cfg(feature = "serve")]
 use super::metrics::Metrics;
 use super::problem::Problem;
 use super::resource::{self, Direction};
@@ -44,8 +42,7 @@ pub(super) struct App {
     /// May streams come from elsewhere?
     pub(super) remote_publishers: bool,
     /// What `/metrics` shows.
-    #[cfg(feature = "serve")]
-    pub(super) metrics: Option<Arc<Metrics>>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Headers that a foreign page may read.
@@ -61,10 +58,8 @@ const HEADERS: &str = "authorization, content-type, if-match, link";
 const DRAIN: usize = 16;
 
 pub(super) fn router(app: Arc<App>) -> Router {
-    let router = Router::new();
-    #[cfg(feature = "serve")]
-    let router = router.route("/metrics", get(metrics));
-    router
+    Router::new()
+        .route("/metrics", get(metrics))
         .route("/streams", get(streams).options(options))
         .route("/healthz", get(async || json(&json!({ "status": "ok" }))))
         .route("/ws", get(socket::endpoint))
@@ -95,8 +90,7 @@ impl App {
             elsewhere: None,
             began: Instant::now(),
             remote_publishers,
-            #[cfg(feature = "serve")]
-            metrics: None,
+            metrics: Arc::new(Metrics::new()),
         }
     }
 
@@ -244,15 +238,8 @@ async fn streams(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Resp
 }
 
 /// To loopback without a token, unless a proxy there passes on what others ask.
-#[cfg(feature = "serve")]
 async fn metrics(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     const PASSED_ON: [&str; 3] = ["forwarded", "x-forwarded-for", "via"];
-    let Some(metrics) = &app.metrics else {
-        return Err(Problem::not_found(
-            "there is nothing here",
-            "metrics are kept by `sigmund serve`",
-        ));
-    };
     let headers = request.headers();
     let client = request.extensions().get::<Client>();
     let near = client.is_some_and(|client| access::is_loopback(client.0))
@@ -260,7 +247,7 @@ async fn metrics(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     if !near {
         app.admit(headers, Action::Metrics, None)?;
     }
-    Ok(super::standalone::page(&metrics.text(&app.hub)))
+    Ok(super::metrics::page(&app.metrics.text(&app.hub)))
 }
 
 /// To a page that asks whether it may (the CORS protocol of the Fetch standard).

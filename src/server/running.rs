@@ -14,7 +14,6 @@ use super::cluster;
 use super::elsewhere::Elsewhere;
 use super::events::Observer;
 use super::hub::Hub;
-#[cfg(feature = "serve")]
 use super::metrics::Metrics;
 use super::rules::Current;
 use super::tls::Certificate;
@@ -28,8 +27,7 @@ pub(super) struct Plan {
     pub(super) rules: Arc<Current>,
     pub(super) observer: Observer,
     /// Shown at `/metrics`.
-    #[cfg(feature = "serve")]
-    pub(super) metrics: Option<Arc<Metrics>>,
+    pub(super) metrics: Arc<Metrics>,
     /// May streams come from elsewhere, by WebSocket?
     pub(super) remote_publishers: bool,
     /// By what it is joined to other servers.
@@ -60,7 +58,6 @@ impl Running {
         #[cfg(feature = "serve")]
         let (elsewhere, asks) = plan.nats.as_ref().map(|_| Elsewhere::new()).unzip();
         let app = routes::App {
-            #[cfg(feature = "serve")]
             metrics: plan.metrics,
             #[cfg(feature = "serve")]
             elsewhere,
@@ -74,6 +71,10 @@ impl Running {
         #[cfg(feature = "serve")]
         let slots = app.slots.clone();
         let router = routes::router(Arc::new(app));
+        #[cfg_attr(
+            not(feature = "serve"),
+            allow(clippy::redundant_clone, reason = "nobody is joined")
+        )]
         let running = Self::run(
             listener,
             plan.tls,

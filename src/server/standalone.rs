@@ -4,11 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::metrics::{CONTENT_TYPE, Metrics};
+use super::metrics::{Metrics, page};
 use super::rules::{Current, Rules};
 use super::tls::Certificate;
 use super::{Plan, Running, bind, own_names};
@@ -99,7 +97,7 @@ impl Standalone {
             tls,
             rules: rules.clone(),
             observer: metrics.observer(),
-            metrics: Some(metrics.clone()),
+            metrics: metrics.clone(),
             remote_publishers: true,
             nats: place.nats.clone(),
         };
@@ -154,13 +152,4 @@ impl Standalone {
             metrics.stop().await;
         }
     }
-}
-
-/// The metrics as a response.
-pub(super) fn page(text: &str) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, CONTENT_TYPE),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    (headers, text.to_owned()).into_response()
 }

@@ -168,3 +168,38 @@ fn a_publisher_learns_what_a_viewers_token_allows() {
         publisher.heard();
     }
 }
+
+#[test]
+fn a_whip_client_is_told_how_much_it_may_send() {
+    let folder = Folder::new("whip-claims");
+    let (key, server) = guarded(&folder, "hs256", &[]);
+    let view = token(&key, &["--stream", "up", "--view"]);
+    let mut viewer = Client::viewer(&server, "up", Some(&view));
+    viewer.up();
+    for (words, limit) in [
+        (&[][..], None),
+        (&["--max-bitrate", "300000"], Some("b=TIAS:300000")),
+    ] {
+        let send_it = token(&key, &[&["--stream", "up", "--publish"], words].concat());
+        let address = server.address();
+        let client = std::thread::spawn(move || {
+            let bearer = format!("Authorization: Bearer {send_it}\r\n");
+            let headers = format!("Content-Type: application/sdp\r\n{bearer}");
+            let reply = send(address, "POST", "/whip/up", &headers, OFFER);
+            let location = reply.headers("location")[0].to_owned();
+            send(address, "DELETE", &location, &bearer, "");
+            reply
+        });
+        let publisher = viewer.joined();
+        viewer.heard();
+        let sdp = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\n".to_owned();
+        viewer.say(&publisher, Message::Answer { sdp });
+        let reply = client.join().unwrap();
+        assert_eq!(reply.status, 201, "{reply:?}");
+        match limit {
+            Some(limit) => assert!(reply.body.contains(limit), "{reply:?}"),
+            None => assert!(!reply.body.contains("b="), "{reply:?}"),
+        }
+        assert!(matches!(viewer.heard(), Incoming::Left { .. }));
+    }
+}

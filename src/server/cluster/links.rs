@@ -214,7 +214,7 @@ impl Links {
                 Ok(kept) => self.carry(kept, entry),
                 Err(answer) => {
                     self.leave(&entry);
-                    self.post.down(edge, stream, answer);
+                    self.post.down(edge, stream, *answer);
                 }
             },
             Way::Returns(mark) => {
@@ -234,11 +234,13 @@ impl Links {
         }
     }
 
-    fn join(&self, stream: &str, peer: &PeerId, info: PeerInfo) -> Result<Kept, Envelope> {
-        let refuse = |kind, text: &str| Envelope::Refuse {
-            peer: peer.clone(),
-            kind,
-            text: text.to_owned(),
+    fn join(&self, stream: &str, peer: &PeerId, info: PeerInfo) -> Result<Kept, Box<Envelope>> {
+        let refuse = |kind, text: &str| {
+            Box::new(Envelope::Refuse {
+                peer: peer.clone(),
+                kind,
+                text: text.to_owned(),
+            })
         };
         let mark = match info.mark.as_deref() {
             Some(text) => Mark::parse(text),
@@ -248,10 +250,10 @@ impl Links {
         let mark = mark.ok_or_else(|| refuse(Kind::Failed, "its mark makes no sense"))?;
         let seat = self.hub.sit_down_as(stream, peer, info);
         let seat = seat.map_err(|error| match error {
-            JoinError::Unknown => Envelope::End {
+            JoinError::Unknown => Box::new(Envelope::End {
                 peer: peer.clone(),
                 reason: "the stream has ended".to_owned(),
-            },
+            }),
             JoinError::Taken => refuse(Kind::Busy, "somebody else has that place"),
             _ => refuse(Kind::Busy, BUSY),
         })?;

@@ -31,7 +31,7 @@ impl Hub {
         let state = self.state();
         let own = list.into_iter().filter_map(|listed| {
             let stream = state.streams.get(&listed.name)?;
-            stream.elsewhere.is_none().then(|| Own {
+            stream.elsewhere.is_none().then_some(Own {
                 name: listed.name,
                 kind: stream.kind,
                 away: stream.away,

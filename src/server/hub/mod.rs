@@ -385,7 +385,6 @@ impl Hub {
     }
 
     /// How many sessions there are, live or not.
-    #[cfg(feature = "serve")]
     pub(crate) fn sessions(&self) -> usize {
         self.state().sessions.len()
     }

@@ -196,3 +196,41 @@ async fn two_hundred_join_at_once() {
     assert!(get(to, "/streams").await.body.contains("\"viewers\":0"));
     element.abort();
 }
+
+#[tokio::test]
+async fn an_element_counts_for_the_machine_that_it_is_on() {
+    let mut publisher = Publisher::new().await;
+    let to = publisher.address();
+    let waiting = tokio::spawn(post(to, "/whep/cam", OFFER));
+    let Incoming::Joined { peer, .. } = publisher.hear().await else {
+        panic!("nobody joined");
+    };
+    let sdp = "v=0".to_owned();
+    let answer = Outgoing::Message {
+        peer: peer.clone(),
+        message: Message::Answer { sdp },
+    };
+    publisher.tell(answer).await;
+    assert_eq!(waiting.await.unwrap().status, 201);
+    let report = crate::message::v1::Report {
+        bytes_sent: 1000,
+        ..Default::default()
+    };
+    publisher.tell(Outgoing::Report { peer, report }).await;
+    let deadline = tokio::time::Instant::now() + LONG;
+    loop {
+        let text = get(to, "/metrics").await.body;
+        let counted = [
+            "sigmund_streams 1",
+            "sigmund_joins_total{protocol=\"whep\"} 1",
+        ];
+        assert!(counted.iter().all(|it| text.contains(it)), "{text}");
+        if text.contains("sigmund_media_bytes_total{direction=\"sent\"} 1000") {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{text}");
+    }
+    let headers = "X-Forwarded-For: 192.0.2.1\r\n";
+    let proxied = send(to, "GET", "/metrics", headers, "").await;
+    assert_eq!(proxied.status, 403, "others are not told");
+}
