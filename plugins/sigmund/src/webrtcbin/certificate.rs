@@ -14,6 +14,10 @@ struct Own {
     der: Vec<u8>,
     /// The certificate, then its key.
     pem: String,
+    /// Nothing flows through it. GStreamer frees what it has made of a
+    /// certificate with the last element that has it, and from 1.26 on a timer
+    /// of DTLS that is still to come crashes then.
+    _keeper: Option<gst::Element>,
 }
 
 /// `None` where it could not be made: then webrtcbin's own is used.
@@ -34,9 +38,14 @@ fn make() -> Result<Own, rcgen::Error> {
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
     params.not_after = rcgen::date_time_ymd(2049, 12, 31);
     let certificate = params.self_signed(&key)?;
+    let pem = certificate.pem() + &key.serialize_pem();
+    let keeper = gst::ElementFactory::make("dtlssrtpdec")
+        .property("pem", &pem)
+        .build();
     Ok(Own {
         der: certificate.der().to_vec(),
-        pem: certificate.pem() + &key.serialize_pem(),
+        pem,
+        _keeper: keeper.ok(),
     })
 }
 

@@ -139,16 +139,27 @@ impl Guard {
 
     /// No packet passes any more, in or out.
     fn shut(&self) {
-        let doors = self
-            .doors
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        for pad in doors {
+        for pad in self.doors() {
             let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
             // Not `Drop`: with that, 1.22 frees the buffer twice.
             pad.add_probe(mask, |_, _| gst::PadProbeReturn::Handled);
         }
+    }
+
+    /// Before the connection is stopped: lets nothing more in, and waits until
+    /// what is in has been dealt with. A handshake that is stopped in the midst
+    /// of a flight begins that flight again, and OpenSSL 3.5 frees it twice.
+    pub(super) fn settle(&self) {
+        self.shut();
+        let entrances = self.doors();
+        for pad in entrances.iter().filter(|pad| is_entrance(pad)) {
+            drop(pad.stream_lock());
+        }
+    }
+
+    fn doors(&self) -> Vec<gst::Pad> {
+        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.clone()
     }
 
     /// How long no packet has come in.
@@ -168,4 +179,11 @@ impl Guard {
             pad.send_event(gst::event::Eos::new());
         }
     }
+}
+
+/// Is it the pad of `dtlssrtpdec`, and not that of `nicesink`?
+fn is_entrance(pad: &gst::Pad) -> bool {
+    let element = pad.parent_element();
+    let factory = element.and_then(|element| element.factory());
+    factory.is_some_and(|factory| factory.name() == "dtlssrtpdec")
 }

@@ -280,6 +280,7 @@ impl PeerConnection {
     /// Frees everything, in the order that does not hang on 1.22: webrtcbin
     /// first, whose sink pads may hold a parked push, then what feeds it.
     pub(crate) fn stop(&self, host: &gst::Bin) {
+        self.guard.settle();
         self.webrtcbin.set_locked_state(true);
         let _ = self.webrtcbin.set_state(gst::State::Null);
         self.bin.stop_in(host);
