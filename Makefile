@@ -15,7 +15,7 @@ PLUGINS := $(OUT)/gstreamer-1.0
 PLUGIN := $(PLUGINS)/libgstsigmund.so
 TIER = printf '\n== %s\n' "$@"; cargo test --package
 
-.PHONY: help run build test install check unit lab network serve schemes element browser bench load fuzz pitfalls docs clean
+.PHONY: help run build test install check unit lab network serve schemes element browser bench load fuzz pitfalls newer docs clean
 .PHONY: packages test-packages test-tools meson
 
 help: ## list these verbs
@@ -84,6 +84,11 @@ fuzz: ## 100,000 changed messages for each parser, then its fuzz target for EACH
 
 pitfalls: test-packages test-tools ## switch each way around a bug off, and see its test fail (or NAME='part of its name')
 	@scripts/pitfalls.py "$(TARGET)" $(if $(NAME),'$(NAME)')
+
+newer: test-packages ## the elements on a newer GStreamer (that of Debian 13, which it installs in a folder)
+	@printf '\n== %s\n' $@; SIGMUND_NEWER="$(TARGET)/newer" \
+	  CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(CURDIR)/scripts/newer.sh" \
+	  cargo test --package sigmund-tests --test element -- --skip peers:: $(NAME)
 
 docs: packages ## the documentation of the source, for a browser
 	@cargo doc --workspace --no-deps --document-private-items
