@@ -32,6 +32,10 @@ pub use queue::{Overflow, Pushed, Queue};
 /// as much: browsers do, and we.
 pub const MAX_MESSAGE: usize = 256 * 1024;
 
+/// The largest message that arrives in one piece, in bytes. GStreamer's SCTP
+/// hands over larger ones in several, without saying so: nobody is asked for them.
+pub const MAX_PIECE: usize = 64 * 1024;
+
 /// How much of messages may wait for one reader, in bytes.
 pub const MAX_WAITING: usize = 4 * 1024 * 1024;
 

@@ -5,7 +5,7 @@ use sdp_types::{Attribute, Media, Mid, Session};
 
 use super::transport::Transport;
 use super::{SdpError, narrow, parse, write};
-use crate::data::{FarSide, HEADER, MAX_MESSAGE};
+use crate::data::{FarSide, HEADER, MAX_MESSAGE, MAX_PIECE};
 
 /// The largest message on the wire that we send and take, in bytes: that of
 /// users, and what our own ends put around it.
@@ -99,8 +99,7 @@ pub(super) fn set_max_message(media: &mut Media, bytes: usize) {
 }
 
 /// Our own description as webrtcbin has made it, with the largest message that
-/// we take: webrtcbin names none, and then neither sends nor is sent more than
-/// 64 KiB.
+/// it may send: where none is named, that is 64 KiB.
 pub(crate) fn with_max_message(description: String) -> Result<String, SdpError> {
     if !description.contains("m=application") {
         return Ok(description);
@@ -109,6 +108,18 @@ pub(crate) fn with_max_message(description: String) -> Result<String, SdpError> 
     for media in data_lines(&mut session) {
         set_max_message(media, MAX_WIRE);
         media.add_attribute_with_value(FRAMES, FRAMES_VERSION);
+    }
+    Ok(write(&session))
+}
+
+/// Our own description for the far side, with the largest message that we take.
+pub(crate) fn announced(description: String) -> Result<String, SdpError> {
+    if !description.contains("m=application") {
+        return Ok(description);
+    }
+    let mut session = parse(&description)?;
+    for media in data_lines(&mut session) {
+        set_max_message(media, MAX_PIECE);
     }
     Ok(write(&session))
 }

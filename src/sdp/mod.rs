@@ -44,8 +44,8 @@ pub use accept::{AcceptedAnswer, accept_answer, transport_mline, with_candidates
 pub use bandwidth::limit_bitrate;
 pub use candidate::{CandidateLine, Fragment, check_candidate, trickle_fragment};
 pub use codec::{Codec, CodecOffer, H264Profile};
-pub(crate) use data::with_max_message;
 pub use data::{DataPlan, MAX_WIRE};
+pub(crate) use data::{announced, with_max_message};
 pub use identity::{Fingerprint, Identity, with_certificate};
 pub use offer::{MAX_RECEIVED, MediaPlan, OfferPlan, TrackOffer};
 pub use receives::{OwnOffer, ReceivableCodec, Receives, own_offer, receive_offer};

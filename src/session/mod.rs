@@ -368,6 +368,7 @@ impl Session {
             Some(plan) => plan.answer(local, candidates, complete),
             None => sdp::with_candidates(local, candidates, complete),
         };
+        let written = written.and_then(sdp::announced);
         match written {
             Ok(sdp) if self.step(Event::Sent) => self.push(Action::Send(if self.is_offerer() {
                 Message::Offer { sdp }
