@@ -281,6 +281,10 @@ impl Cluster {
 
     /// Tells the others what we have, if that is news. `asks`: for theirs, too.
     fn tell(&mut self, asks: bool) {
+        // A server that stops has no streams any more, which have not ended for all that.
+        if self.house.stop.has_changed().is_err() {
+            return;
+        }
         let listed = self.own();
         if listed == self.listed && !asks {
             return;
