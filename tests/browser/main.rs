@@ -3,10 +3,12 @@
 //! One test at a time runs browsers: pictures a second are judged here.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+mod calls;
 mod crowd;
 mod embed;
 mod heal;
 mod page;
 mod passthrough;
 mod scenes;
+mod studio;
 mod sync;

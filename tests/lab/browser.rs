@@ -47,6 +47,16 @@ pub fn turn() -> MutexGuard<'static, ()> {
 impl Browser {
     /// Starts one on `host`.
     pub fn start(host: &Host, kind: Kind) -> Self {
+        Self::start_with(host, kind, None)
+    }
+
+    /// Starts one with a camera and a microphone that are not real, which pages of
+    /// `origin` may use although they come without encryption.
+    pub fn with_camera(host: &Host, kind: Kind, origin: &str) -> Self {
+        Self::start_with(host, kind, Some(origin))
+    }
+
+    fn start_with(host: &Host, kind: Kind, trusted: Option<&str>) -> Self {
         static PORTS: AtomicU16 = AtomicU16::new(9500);
         let port = PORTS.fetch_add(1, Ordering::Relaxed);
         let home = new_home();
@@ -56,7 +66,10 @@ impl Browser {
             .enable_all()
             .build();
         let runtime = runtime.expect("descriptors are left");
-        let capabilities = kind.capabilities(&home);
+        let mut capabilities = kind.capabilities(&home);
+        if let Some(origin) = trusted {
+            kind.add_camera(&mut capabilities, origin);
+        }
         let Value::Object(capabilities) = capabilities else {
             unreachable!("it is written as one")
         };
@@ -217,6 +230,36 @@ impl Kind {
             .env("HOME", home)
             .env("TMPDIR", home);
         command
+    }
+
+    fn add_camera(self, capabilities: &mut Value, origin: &str) {
+        match self {
+            Self::Chromium => {
+                let arguments = &mut capabilities["goog:chromeOptions"]["args"];
+                let more = [
+                    "--use-fake-device-for-media-stream".to_owned(),
+                    "--use-fake-ui-for-media-stream".to_owned(),
+                    "--auto-select-desktop-capture-source=Entire screen".to_owned(),
+                    format!("--unsafely-treat-insecure-origin-as-secure={origin}"),
+                ];
+                if let Value::Array(arguments) = arguments {
+                    arguments.extend(more.map(Value::from));
+                }
+            }
+            Self::Firefox => {
+                let preferences = &mut capabilities["moz:firefoxOptions"]["prefs"];
+                for name in [
+                    "media.navigator.streams.fake",
+                    "media.navigator.permission.disabled",
+                    "media.devices.insecure.enabled",
+                    "media.getusermedia.insecure.enabled",
+                ] {
+                    preferences[name] = true.into();
+                }
+                // As where the user has let the page have a real one.
+                preferences["media.peerconnection.ice.obfuscate_host_addresses"] = false.into();
+            }
+        }
     }
 
     fn capabilities(self, home: &std::path::Path) -> Value {

@@ -57,6 +57,11 @@ impl Relay {
         format!("http://{}:{PORT}/#stream={stream}", self.host.address())
     }
 
+    /// Where its pages come from.
+    pub fn origin(&self) -> String {
+        format!("http://{}:{PORT}", self.host.address())
+    }
+
     /// As `rtcsink`'s `uri` takes it.
     pub fn uri(&self, stream: &str) -> String {
         format!("sigmund+ws://{}:{PORT}/{stream}", self.host.address())

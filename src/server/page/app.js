@@ -1,8 +1,11 @@
-// Ties the page together: the address bar, the list, the player, the buttons.
-import { Panel } from './panel.js';
+// Ties the page together: the address bar, the list, the player, the studio, the
+// buttons. What a stream is for decides which of the two shows it.
+import { Panel, SENDING, WATCHING } from './panel.js';
 import { Player } from './player.js';
 import { Problem } from './errors.js';
 import { StreamList } from './streams.js';
+import { Studio } from './studio.js';
+import { StudioView } from './studioview.js';
 import { prepare } from './watch.js';
 
 // Everything is found beside this file, also behind a proxy's path.
@@ -17,6 +20,8 @@ const player = new Player(
   BASE,
   () => token.value,
 );
+const studio = new Studio(video, $('self'), BASE, () => token.value);
+const studioView = new StudioView(studio);
 const list = new StreamList(new URL('streams', BASE), () => token.value, listed);
 const panel = new Panel($('panel'));
 // A stream named in the address is wanted before the list is known.
@@ -29,15 +34,21 @@ let listProblem = null;
 // For tests and for the curious.
 globalThis.sigmund = {
   player,
-  stats: () => player.latest,
-  play: (stream) => player.play(stream),
-  stop: () => player.stop(),
-  get state() { return player.state; },
-  get problem() { return player.problem ?? listProblem; },
+  studio,
+  stats: () => shown().latest,
+  play: (stream) => choose(stream),
+  stop: () => stop(),
+  get state() { return shown().state; },
+  get problem() { return shown().problem ?? listProblem; },
   get watch() { return player.watch; },
-  get stream() { return player.stream; },
+  get stream() { return shown().stream; },
   get ttff() { return player.ttff; },
 };
+
+/** Who shows what is chosen. */
+function shown() {
+  return studio.stream ? studio : player;
+}
 
 /** The token comes from the fragment, never from the query: servers log queries. */
 function takeToken() {
@@ -61,14 +72,37 @@ function choose(stream) {
   chosen = true;
   const fragment = new URLSearchParams({ stream });
   history.replaceState(null, '', `${location.pathname}${location.search}#${fragment}`);
-  player.play(stream);
+  show(stream);
+}
+
+/** Until the list says otherwise, a stream is to be watched. */
+function show(stream) {
+  const kind = list.kind(stream) ?? 'publish';
+  if (kind === 'publish') {
+    studio.leave();
+    player.play(stream);
+  } else if (studio.stream !== stream || studio.kind !== kind) {
+    player.stop();
+    studio.open(stream, kind);
+  }
+}
+
+/** The stream may be for something else than we took it for. */
+function reconsider() {
+  const { stream } = shown();
+  const kind = stream && list.kind(stream);
+  if (!kind) return;
+  const taken = studio.stream ? studio.kind : 'publish';
+  const isBusy = shown().state === 'playing';
+  if (kind !== taken && !isBusy) show(stream);
 }
 
 function listed(reading) {
   const failed = reading instanceof Problem;
   listProblem = failed ? reading : null;
+  if (!failed) reconsider();
   if (player.stream) player.heard(reading);
-  else if (!failed && reading.length === 1 && !chosen) player.play(reading[0].name);
+  else if (!failed && reading.length === 1 && !chosen && !studio.stream) show(reading[0].name);
   if (!failed) showList(reading);
   render();
 }
@@ -78,9 +112,11 @@ function showList(streams) {
   const old = new Map([...items.children].map((item) => [item.dataset.stream, item]));
   const rows = streams.map((stream) => {
     const item = old.get(stream.name) ?? $('stream-row').content.firstElementChild.cloneNode(true);
-    item.dataset.stream = stream.name;
+    const { kind = 'publish' } = stream;
+    Object.assign(item.dataset, { stream: stream.name, kind });
     item.querySelector('.name').textContent = stream.name;
-    item.querySelector('.viewers').textContent = watching(stream.viewers);
+    item.querySelector('.viewers').textContent = about(stream);
+    item.querySelector('use').setAttribute('href', ICONS[kind] ?? ICONS.publish);
     return item;
   });
   // Moving a node takes the focus off it: touch only what changed.
@@ -95,43 +131,56 @@ function ready() {
   if (player.state === 'idle' || player.state === 'failed') prepare(new URL('any', BASE));
 }
 
-function watching(viewers) {
+const ICONS = { publish: '#i-play', receive: '#i-send', call: '#i-call' };
+
+function about({ kind, viewers, taken }) {
+  if (kind === 'receive') return taken ? 'receiving' : 'waits for you';
+  if (kind === 'call') return taken ? 'engaged' : 'call';
   if (viewers === undefined) return '';
   return viewers === 1 ? '1 viewer' : `${viewers} viewers`;
 }
 
+const VIEWS = { receive: 'publish', call: 'call' };
 const STATUS = { idle: 'Idle', connecting: 'Connecting', playing: 'Live', failed: 'Not playing' };
 
 function render() {
-  const { state, stream } = player;
-  const problem = player.problem ?? (state === 'idle' ? listProblem : null);
-  const shown = problem ? 'failed' : state;
-  Object.assign(document.body.dataset, { state: shown, cause: problem?.cause ?? '', stream: stream ?? '' });
+  const inStudio = Boolean(studio.stream);
+  const { state, stream, problem: own } = shown();
+  const problem = own ?? (state === 'idle' ? listProblem : null);
+  const now = problem ? 'failed' : state;
+  const view = inStudio ? VIEWS[studio.kind] : 'watch';
+  Object.assign(document.body.dataset, { view, state: now, cause: problem?.cause ?? '', stream: stream ?? '' });
   document.title = stream ? `${stream} · Sigmund` : 'Sigmund';
-  $('status').textContent = STATUS[shown];
-  list.hurry = shown === 'failed';
+  $('status').textContent = (inStudio && studioView.status) || STATUS[now];
+  list.hurry = now === 'failed';
   for (const item of $('streams').children) {
     item.firstElementChild.setAttribute('aria-current', String(item.dataset.stream === stream));
   }
   renderStage(state, stream, problem);
+  studioView.render(inStudio);
   renderProblem(problem);
 }
 
 function renderStage(state, stream, problem) {
   const playing = state === 'playing';
-  const hasSound = player.kinds.includes('audio');
-  const blocked = video.paused && playing;
+  const inStudio = Boolean(studio.stream);
+  const hasSound = shown().kinds.includes('audio');
+  const blocked = video.paused && playing && (!inStudio || shown().kinds.length > 0);
   $('welcome').hidden = state !== 'idle' || Boolean(problem);
   $('spinner').hidden = state !== 'connecting';
   $('connecting').textContent = `Connecting to “${stream}”`;
-  const before = player.before?.explain();
+  const before = shown().before?.explain();
   $('before').textContent = before ? `Last try: ${before.title}. ${before.text}` : '';
   $('welcome-text').textContent = list.streams?.length ? 'Choose a stream to watch' : 'Waiting for a stream';
   $('start').hidden = !blocked;
   $('unmute').hidden = !playing || !hasSound || !video.muted || blocked;
   $('stalled').hidden = !player.stalled;
   $('stalled').textContent = `No new picture for ${player.stalled} s`;
-  $('controls').hidden = state === 'idle';
+  $('controls').hidden = ['idle', 'choosing', 'opening'].includes(state) || (inStudio && state === 'failed');
+  if (!inStudio) {
+    $('stop').hidden = false;
+    $('stop').setAttribute('aria-label', ($('stop').title = 'Stop'));
+  }
   $('mute').hidden = !hasSound;
   $('mute').setAttribute('aria-pressed', String(video.muted));
   $('mute').setAttribute('aria-label', video.muted ? 'Sound on' : 'Sound off');
@@ -140,8 +189,9 @@ function renderStage(state, stream, problem) {
 
 function renderProblem(problem) {
   $('problem').hidden = !problem;
-  $('ask').hidden = problem?.cause !== 'unauthorized';
-  $('retry').hidden = problem?.cause === 'unauthorized' || problem?.cause === 'unsupported';
+  const asks = ['unauthorized', 'unentitled'].includes(problem?.cause);
+  $('ask').hidden = !asks;
+  $('retry').hidden = asks || problem?.cause === 'unsupported';
   if (!problem) return;
   const { title, text, detail } = problem.explain();
   $('problem-title').textContent = title;
@@ -151,8 +201,14 @@ function renderProblem(problem) {
 }
 
 function retry() {
-  if (!player.stream || listProblem) list.start();
-  player.retry();
+  if (!shown().stream || listProblem) list.start();
+  shown().retry();
+}
+
+function stop() {
+  chosen = true;
+  if (studio.stream) studio.stop();
+  else player.stop();
 }
 
 function toggleSound() {
@@ -177,7 +233,7 @@ $('ask').addEventListener('submit', (event) => {
   $('token').value = '';
   sessionStorage.setItem(TOKEN_KEY, token.value);
   list.start();
-  player.retry();
+  shown().retry();
 });
 for (const event of ['pointerover', 'focusin']) {
   $('streams').addEventListener(event, ready);
@@ -186,27 +242,25 @@ $('retry').addEventListener('click', retry);
 $('unmute').addEventListener('click', toggleSound);
 $('mute').addEventListener('click', toggleSound);
 $('start').addEventListener('click', () => video.play().catch(() => {}));
-$('stop').addEventListener('click', () => {
-  chosen = true;
-  player.stop();
-});
+$('stop').addEventListener('click', stop);
 $('fullscreen').addEventListener('click', toggleFullscreen);
 for (const event of ['volumechange', 'play', 'pause']) video.addEventListener(event, render);
 document.addEventListener('keydown', (event) => {
-  if (event.target.closest('input') || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === 'm' && player.state === 'playing') toggleSound();
+  if (event.target.closest('input, select') || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === 'm' && shown().kinds.includes('audio')) toggleSound();
   if (event.key === 'f') toggleFullscreen();
 });
 addEventListener('hashchange', () => {
   const before = token.value;
   token.value = takeToken().value;
   const stream = streamInAddress();
-  if (stream && (stream !== player.stream || token.value !== before)) player.play(stream);
+  if (stream && (stream !== shown().stream || token.value !== before)) show(stream);
   list.start();
 });
 addEventListener('pagehide', () => {
   list.stop();
   player.leave();
+  studio.leave();
 });
 addEventListener('pageshow', ({ persisted }) => {
   if (!persisted) return;
@@ -214,11 +268,19 @@ addEventListener('pageshow', ({ persisted }) => {
   if (player.stream) player.play(player.stream);
 });
 player.addEventListener('change', () => {
-  if (player.state === 'connecting' || player.state === 'idle') panel.clear();
+  if (player.state === 'connecting' || (player.state === 'idle' && !studio.stream)) panel.clear(WATCHING);
+  render();
+});
+studio.addEventListener('change', () => {
+  if (studio.state !== 'playing') panel.clear(studio.stream ? SENDING : WATCHING);
   render();
 });
 player.addEventListener('stats', () => {
   panel.show(player.latest);
+  render();
+});
+studio.addEventListener('stats', () => {
+  panel.show(studio.latest, SENDING);
   render();
 });
 

@@ -39,6 +39,10 @@ const CAUSES = {
     title: 'This server wants a token',
     text: 'Enter the token that the sender was started with. It is kept for this tab only.',
   },
+  unentitled: {
+    title: 'This token is for something else',
+    text: 'The server knows it, but it does not allow this. Enter another one.',
+  },
   forbidden: {
     title: 'The server refuses this page',
     text: 'It does not accept requests from this address. Open the very address that the sender announced.',
@@ -100,6 +104,61 @@ const CAUSES = {
     text: 'The sender took it off the air. It starts here again as soon as it comes back.',
     retry: 'listed',
   },
+  nobody: {
+    title: 'Nobody waits for “{stream}”',
+    text: 'What was to receive it has stopped. This page goes on by itself as soon as it is back.',
+    retry: 'later',
+  },
+  occupied: {
+    title: 'Somebody else sends to “{stream}”',
+    text: 'Only one can do that at a time. This page tries again by itself, until they have stopped.',
+    retry: 'later',
+  },
+  engaged: {
+    title: '“{stream}” is engaged',
+    text: 'Two are talking already. This page tries again by itself, until they have hung up.',
+    retry: 'later',
+  },
+  noway: {
+    title: 'No path to the far side',
+    text: 'The server answers, but media does not get through. Check that no firewall or VPN blocks UDP between here and the far side; between different networks it takes a STUN or TURN server.',
+    retry: 'later',
+  },
+  cut: {
+    title: 'The connection was lost',
+    text: 'The far side is not heard any more. This page connects again by itself.',
+    retry: 'soon',
+  },
+  full: {
+    title: 'The far side takes nobody now',
+    text: 'It is just starting, or it has too much to do. This page tries again by itself.',
+    retry: 'later',
+  },
+  amiss: {
+    title: 'The far side failed',
+    text: 'Something went wrong there. This page tries again by itself.',
+    retry: 'later',
+  },
+  untakable: {
+    title: 'No codec in common',
+    text: 'The receiver takes none of the codecs that this browser sends. Try another browser, or let the receiver take H.264, VP8 or Opus.',
+  },
+  denied: {
+    title: 'The browser keeps the devices to itself',
+    text: 'Allow this page to use the camera and the microphone: by the sign beside the address, or in the settings of the browser and of the system. Then try again.',
+  },
+  nodevice: {
+    title: 'No such device here',
+    text: 'This computer has no {device}, or the browser does not see it. Plug it in and try again, or choose something else to send.',
+  },
+  inuse: {
+    title: 'The device does not start',
+    text: 'Another program may be using the {device}. Close that and try again, or choose something else to send.',
+  },
+  insecure: {
+    title: 'Cameras need a safe page',
+    text: 'Browsers give cameras, microphones and screens only to pages that came by HTTPS or from this very machine. Open this page by https:// (the program that serves it needs tls-certificate and tls-key), or there by http://127.0.0.1.',
+  },
   unsupported: {
     title: 'WebRTC is switched off',
     text: 'This browser has no WebRTC, or a setting or an extension disables it. Switch it on, or use another browser.',
@@ -131,15 +190,33 @@ const BY_CODE = {
   path: 'ice',
 };
 
+// What the same codes mean to those who send, or talk.
+const BOTH = { path: 'noway', lost: 'cut', silent: 'cut', slow: 'cut', busy: 'full', failed: 'amiss', 'too-many': 'full' };
+const SENDING = {
+  receive: { ...BOTH, 'not-found': 'nobody', ended: 'nobody', taken: 'occupied', incompatible: 'untakable' },
+  call: { ...BOTH, taken: 'engaged', incompatible: 'untakable' },
+};
+
+// What the server says of a good token that is not good for this.
+const UNENTITLED = /lacks|other streams/;
+
+/** The `StreamError` of what is sent to a stream of this kind, as a problem. */
+export function sendingProblem(kind, { code, detail }, more) {
+  const cause = SENDING[kind]?.[code];
+  return cause ? new Problem(cause, { detail, ...more }) : problemFrom({ code, detail }, more);
+}
+
 /** The `StreamError` of a stream, as a problem. */
 export function problemFrom({ code, detail }, more) {
+  if (code === 'unauthorized' && UNENTITLED.test(detail)) return new Problem('unentitled', { detail, ...more });
   return new Problem(BY_CODE[code] ?? (code in CAUSES ? code : 'broken'), { detail, ...more });
 }
 
 /** Reads what the server says of a request that failed. */
 export async function problemOf(response) {
   const { status } = response;
-  const cause = BY_STATUS[status] ?? (status >= 500 ? 'broken' : 'rejected');
+  const scope = /insufficient_scope/.test(response.headers.get('WWW-Authenticate') ?? '');
+  const cause = scope ? 'unentitled' : (BY_STATUS[status] ?? (status >= 500 ? 'broken' : 'rejected'));
   const body = await response.json().catch(() => ({}));
   return new Problem(cause, {
     status,

@@ -32,6 +32,26 @@ pub(super) const FILES: &[File] = &[
         body: include_str!("app.js"),
     },
     File {
+        path: "call.js",
+        content_type: SCRIPT,
+        body: include_str!("call.js"),
+    },
+    File {
+        path: "channel.js",
+        content_type: SCRIPT,
+        body: include_str!("channel.js"),
+    },
+    File {
+        path: "conversation.js",
+        content_type: SCRIPT,
+        body: include_str!("conversation.js"),
+    },
+    File {
+        path: "devices.js",
+        content_type: SCRIPT,
+        body: include_str!("devices.js"),
+    },
+    File {
         path: "errors.js",
         content_type: SCRIPT,
         body: include_str!("errors.js"),
@@ -47,6 +67,11 @@ pub(super) const FILES: &[File] = &[
         body: include_str!("panel.js"),
     },
     File {
+        path: "path.js",
+        content_type: SCRIPT,
+        body: include_str!("path.js"),
+    },
+    File {
         path: "player.js",
         content_type: SCRIPT,
         body: include_str!("player.js"),
@@ -57,9 +82,29 @@ pub(super) const FILES: &[File] = &[
         body: include_str!("problems.js"),
     },
     File {
+        path: "publish.js",
+        content_type: SCRIPT,
+        body: include_str!("publish.js"),
+    },
+    File {
         path: "receive.js",
         content_type: SCRIPT,
         body: include_str!("receive.js"),
+    },
+    File {
+        path: "resource.js",
+        content_type: SCRIPT,
+        body: include_str!("resource.js"),
+    },
+    File {
+        path: "rtcpublish.js",
+        content_type: SCRIPT,
+        body: include_str!("rtcpublish.js"),
+    },
+    File {
+        path: "sendstats.js",
+        content_type: SCRIPT,
+        body: include_str!("sendstats.js"),
     },
     File {
         path: "sigmund.js",
@@ -75,6 +120,21 @@ pub(super) const FILES: &[File] = &[
         path: "streams.js",
         content_type: SCRIPT,
         body: include_str!("streams.js"),
+    },
+    File {
+        path: "studio.js",
+        content_type: SCRIPT,
+        body: include_str!("studio.js"),
+    },
+    File {
+        path: "studioview.js",
+        content_type: SCRIPT,
+        body: include_str!("studioview.js"),
+    },
+    File {
+        path: "timers.js",
+        content_type: SCRIPT,
+        body: include_str!("timers.js"),
     },
     File {
         path: "watch.js",

@@ -14,7 +14,7 @@ function bitrate(value) {
 }
 
 // What each row is called, its explanation, and how it reads.
-const ROWS = [
+export const WATCHING = [
   ['First frame', 'From asking for the stream to its first picture', (s) => ms(s.ttff)],
   ['Codec', 'How the video is encoded', (s) => s.codec ?? NONE],
   ['Size', 'Of the picture, in pixels', (s) => (s.width ? `${s.width} × ${s.height}` : NONE)],
@@ -29,7 +29,24 @@ const ROWS = [
     s.localCandidate ? `${s.localCandidate} → ${s.remoteCandidate} · ${s.protocol}` : NONE],
 ];
 
+// The same for what is sent.
+export const SENDING = [
+  ['Connected', 'From asking until there was a path', (s) => ms(s.took)],
+  ['Codec', 'How the video is encoded', (s) => s.codec ?? NONE],
+  ['Size', 'Of the picture as it is sent, in pixels', (s) => (s.width ? `${s.width} × ${s.height}` : NONE)],
+  ['Sound', 'Codec and bitrate', (s) => (s.audioCodec ? `${s.audioCodec} · ${bitrate(s.audioBitrate)}` : NONE)],
+  ['Held back by', 'What keeps the picture from being better', (s) => s.limit ?? NONE],
+  ['Round trip', 'To the receiver and back', (s) => ms(s.rtt)],
+  ['Loss', 'Packets that the receiver misses, lately and since the start', (s) => `${percent(s.loss)} · ${count(s.lost)}`],
+  ['Received', 'Of a call: picture and sound of the far side', (s) =>
+    s.received?.bitrate === undefined ? NONE : `${s.received.width ?? 0} × ${s.received.height ?? 0} · ${bitrate(s.received.bitrate)}`],
+  ['Path', 'Kinds of address in use, here and there, and the transport', (s) =>
+    s.localCandidate ? `${s.localCandidate} → ${s.remoteCandidate} · ${s.protocol}` : NONE],
+];
+
 export class Panel {
+  #list;
+  #rows;
   #cells;
   #graph;
   #legend;
@@ -38,8 +55,15 @@ export class Panel {
   constructor(root) {
     this.#graph = new Graph(root.querySelector('canvas'));
     this.#legend = root.querySelectorAll('[data-legend]');
-    const list = root.querySelector('dl');
-    this.#cells = ROWS.map(([name, title]) => {
+    this.#list = root.querySelector('dl');
+    this.#layOut(WATCHING);
+  }
+
+  #layOut(rows) {
+    if (rows === this.#rows) return;
+    this.#rows = rows;
+    this.#list.replaceChildren();
+    this.#cells = rows.map(([name, title]) => {
       const row = document.createElement('div');
       const term = document.createElement('dt');
       const value = document.createElement('dd');
@@ -47,22 +71,23 @@ export class Panel {
       term.textContent = name;
       value.textContent = NONE;
       row.append(term, value);
-      list.append(row);
+      this.#list.append(row);
       return value;
     });
   }
 
-  /** @param {object} reading of `StatsReader` */
-  show(reading) {
-    ROWS.forEach(([, , text], row) => this.#write(this.#cells[row], text(reading)));
+  /** @param {object} reading of `StatsReader`, or for the rows `SENDING` of `SendStats` */
+  show(reading, rows = WATCHING) {
+    this.#layOut(rows);
+    rows.forEach(([, , text], row) => this.#write(this.#cells[row], text(reading)));
     const { bitrate: rate, fps } = reading;
     const now = { bitrate: bitrate(rate), fps: fps === undefined ? NONE : `${Math.round(fps)} fps` };
     for (const entry of this.#legend) this.#write(entry, now[entry.dataset.legend]);
     if (reading.at) this.#graph.push(reading);
   }
 
-  clear() {
-    this.show({});
+  clear(rows = WATCHING) {
+    this.show({}, rows);
     this.#graph.clear();
   }
 

@@ -22,6 +22,18 @@ const PROBLEMS = {
   lost: ['The path to the sender was lost.', true],
 };
 
+// The same for those who send, where it reads otherwise.
+const SENDING = {
+  incompatible: ['The far side takes no codec that this browser sends.', false],
+  'not-found': ['Nobody waits to receive it.', true],
+  taken: ['Somebody else sends it now.', true],
+  busy: ['The receiver takes nobody now.', true],
+  failed: ['The receiver failed.', true],
+  ended: ['The receiver has ended it.', true],
+  path: ['No path to the receiver: a firewall or VPN may block UDP.', true],
+  lost: ['The path to the receiver was lost.', true],
+};
+
 /** Why a stream does not play. `code` is for programs, `message` for people. */
 export class StreamError extends Error {
   /** @param {string} detail what the far side says of it */
@@ -29,32 +41,45 @@ export class StreamError extends Error {
     super(PROBLEMS[code]?.[0] ?? (detail || code));
     Object.assign(this, { name: 'StreamError', code, detail, retry });
   }
+
+  /** As those read it who send. */
+  get sending() {
+    const [message] = SENDING[this.code] ?? [this.message];
+    this.message = message;
+    return this;
+  }
 }
 
 /**
  * Where a stream is: `https://HOST/STREAM`, `https://HOST/#stream=STREAM`,
- * `sigmund+wss://HOST/STREAM`, `whep+https://…`, or the same without TLS.
- * @returns {{stream: string, token?: string, ws?: string, whep?: string}}
+ * `sigmund+wss://HOST/STREAM`, `whep+https://…`, `whip+https://…`, or the same
+ * without TLS.
+ * @returns {{stream: string, token?: string, ws?: string, whep?: string, whip?: string}}
  */
 export function parseAddress(src) {
-  const [, kind, rest] = /^\s*(?:(sigmund|whep)\+)?((?:https?|wss?):\/\/.*)$/i.exec(src) ?? [, , new URL(src, location.href).href];
+  const [, kind, rest] = /^\s*(?:(sigmund|whep|whip)\+)?((?:https?|wss?):\/\/.*)$/i.exec(src) ?? [, , new URL(src, location.href).href];
   const url = new URL(rest);
   const fragment = new URLSearchParams(url.hash.slice(1));
   const token = fragment.get('token') ?? undefined;
   url.hash = '';
-  if (kind === 'whep') return { whep: url.href, stream: lastPart(url), token };
+  if (kind === 'whep' || kind === 'whip') return { [kind]: url.href, stream: lastPart(url), token };
   const named = fragment.get('stream');
   const stream = named ?? lastPart(url);
   if (!stream) throw new TypeError('the address names no stream');
-  url.protocol = /^(https|wss):$/.test(url.protocol) ? 'wss:' : 'ws:';
-  url.pathname = url.pathname.replace(/[^/]*$/, 'ws');
-  url.search = '';
-  return { ws: url.href, stream, token };
+  const beside = (path, protocol) => {
+    const other = new URL(url);
+    const isSafe = /^(https|wss):$/.test(url.protocol);
+    other.protocol = isSafe ? `${protocol}s:` : `${protocol}:`;
+    other.pathname = url.pathname.replace(/[^/]*$/, path);
+    other.search = '';
+    return other.href;
+  };
+  return { ws: beside('ws', 'ws'), whip: beside(`whip/${encodeURIComponent(stream)}`, 'http'), stream, token };
 }
 
 const lastPart = (url) => decodeURIComponent(url.pathname.split('/').pop());
 
-// whep.js names failures in its own way.
+// resource.js names failures in its own way.
 const BY_CAUSE = {
   missing: 'not-found',
   notlive: 'busy',
@@ -62,9 +87,10 @@ const BY_CAUSE = {
   broken: 'failed',
   answer: 'malformed',
   forbidden: 'unauthorized',
+  unentitled: 'unauthorized',
 };
 
-/** A failure of whep.js, as a `StreamError`. */
+/** A failure of resource.js, as a `StreamError`. */
 export function translate({ cause = 'failed', detail, message }) {
   return new StreamError(BY_CAUSE[cause] ?? cause, detail ?? message);
 }

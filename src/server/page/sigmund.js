@@ -1,12 +1,22 @@
-// Streams of Sigmund in any web page: `watch(src)`, and <rtc-stream src="…">.
-// docs/sigmund-js.md explains both. What else it needs lies beside it.
+// Streams of Sigmund in any web page: `watch`, `publish` and `call`, and the
+// elements <rtc-stream src="…"> and <rtc-publish src="…">. docs/sigmund-js.md
+// explains them. What else it needs lies beside it.
+import { Call } from './call.js';
 import { StreamError } from './problems.js';
+import { Publish } from './publish.js';
+import { RtcPublish } from './rtcpublish.js';
 import { Watch, prepare, show } from './watch.js';
 
-export { StreamError, Watch, prepare, show };
+export { Call, Publish, RtcPublish, StreamError, Watch, prepare, show };
 
 /** Plays a stream, and keeps at it. See `Watch`. */
 export const watch = (src, options) => new Watch(src, options);
+
+/** Sends a `MediaStream` to whoever waits to receive it. See `Publish`. */
+export const publish = (src, stream, options) => new Publish(src, stream, options);
+
+/** Talks: sends a `MediaStream`, and receives one. See `Call`. */
+export const call = (src, stream, options) => new Call(src, stream, options);
 
 const STYLE = `
   :host { display: inline-block; position: relative; inline-size: 640px; max-inline-size: 100%; aspect-ratio: 16 / 9; background: #000; color: #fff; overflow: hidden; font: 15px/1.4 system-ui, sans-serif; }
@@ -157,4 +167,6 @@ export class RtcStream extends HTMLElement {
 }
 
 // Twice loaded, by two parts of a page, it is still one element.
-if (!customElements.get('rtc-stream')) customElements.define('rtc-stream', RtcStream);
+for (const [name, element] of Object.entries({ 'rtc-stream': RtcStream, 'rtc-publish': RtcPublish })) {
+  if (!customElements.get(name)) customElements.define(name, element);
+}

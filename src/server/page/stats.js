@@ -35,7 +35,7 @@ function videoNumbers(now, last, report) {
     width: now.frameWidth,
     height: now.frameHeight,
     fps: now.framesPerSecond ?? perSecond(delta, 'framesDecoded'),
-    bitrate: bits(delta),
+    bitrate: bitsOf(delta, 'bytesReceived'),
     frames: now.framesDecoded ?? 0,
     keyframes: now.keyFramesDecoded,
     dropped: now.framesDropped,
@@ -57,7 +57,7 @@ function audioNumbers(now, last, report) {
   const concealed = ratio(delta('concealedSamples'), delta('totalSamplesReceived'));
   return {
     audioCodec: codecName(report.get(now.codecId)),
-    audioBitrate: bits(delta),
+    audioBitrate: bitsOf(delta, 'bytesReceived'),
     audioPackets: now.packetsReceived ?? 0,
     audioLoss: lossPercent(delta),
     audioBuffer: milliseconds(ratio(delta('jitterBufferDelay'), delta('jitterBufferEmittedCount'))),
@@ -65,7 +65,7 @@ function audioNumbers(now, last, report) {
   };
 }
 
-function pathNumbers(all, report) {
+export function pathNumbers(all, report) {
   const transport = all.find((s) => s.type === 'transport');
   const pair =
     report.get(transport?.selectedCandidatePairId) ??
@@ -82,14 +82,14 @@ function pathNumbers(all, report) {
 }
 
 // The growth of a counter; undefined unless both readings have it.
-const deltaOf = (now, last) => (key) => (now[key] === undefined || last[key] === undefined ? undefined : now[key] - last[key]);
+export const deltaOf = (now, last) => (key) => (now[key] === undefined || last[key] === undefined ? undefined : now[key] - last[key]);
 
-const ratio = (part, whole) => (part === undefined || !whole ? undefined : part / whole);
-const milliseconds = (seconds) => (seconds === undefined ? undefined : seconds * 1000);
+export const ratio = (part, whole) => (part === undefined || !whole ? undefined : part / whole);
+export const milliseconds = (seconds) => (seconds === undefined ? undefined : seconds * 1000);
 const perSecond = (delta, key) => ratio(delta(key), delta('timestamp') / 1000);
 
-function bits(delta) {
-  const bytes = perSecond(delta, 'bytesReceived');
+export function bitsOf(delta, key) {
+  const bytes = perSecond(delta, key);
   return bytes === undefined ? undefined : bytes * 8;
 }
 
@@ -100,7 +100,7 @@ function lossPercent(delta) {
   return share === undefined ? undefined : Math.max(0, share * 100);
 }
 
-function codecName(codec) {
+export function codecName(codec) {
   const name = codec?.mimeType?.split('/')[1];
   const profile = codec?.sdpFmtpLine?.match(/profile-level-id=([0-9a-f]{2})/i)?.[1];
   const profiles = { 42: 'baseline', '4d': 'main', 58: 'extended', 64: 'high', f4: 'high 4:4:4' };

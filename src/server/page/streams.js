@@ -51,8 +51,10 @@ export class StreamList {
     this.#turn += 1;
   }
 
-  has(name) {
-    return this.streams?.some((stream) => stream.name === name) ?? false;
+  /** What a stream is for: `publish`, `receive` or `call`; undefined if it is not listed. */
+  kind(name) {
+    const found = this.streams?.find((stream) => stream.name === name);
+    return found && (found.kind ?? 'publish');
   }
 
   async #read() {

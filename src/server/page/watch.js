@@ -4,40 +4,28 @@
 //       ├── not now ──▶ waiting ── after a while ──▶ connecting
 //       └── never ────▶ failed            any ── close() ──▶ closed
 //
-// What passes on the wire: docs/sigmund-v1.md.
+// | it has                            | for                                   |
+// |-----------------------------------|---------------------------------------|
+// | channel.js                        | the server, found again when lost     |
+// | conversation.js                   | the far side, found again when lost   |
+// | path.js                           | one connection: do media flow?        |
+// | whep.js, where the address says so | both of the first two                 |
+import { Channel, warmUp } from './channel.js';
+import { Conversation } from './conversation.js';
+import { Path } from './path.js';
 import { StreamError, parseAddress, translate } from './problems.js';
-import { allowStereo, capabilities, playSoon } from './receive.js';
+import { capabilities } from './receive.js';
 import { StatsReader } from './stats.js';
+import { Backoff, Timers } from './timers.js';
 
-const VERSION = 'sigmund.v1';
-// Before a lost server, or a stream that is not there, is asked again (ms).
-const BACKOFF = { first: 250, most: 8000 };
-// How long the server may take to welcome us.
-const WELCOME_MS = 10000;
-// How long an offer is waited for, before one more round; doubled each time.
-const OFFER_MS = 5000;
-const ROUNDS_UNANSWERED = 3;
-// From the offer until media are there.
+// From the offer until media are there, by WHEP.
 const CONNECT_MS = 12000;
-// A path that browsers call "disconnected" for this long is lost.
-const DISCONNECTED_MS = 2500;
-// Nothing arrived for this long although the path is there.
-const SILENT_MS = 12000;
-
-const warm = new Map();
 
 /** Opens the way to a server ahead of a `watch` that comes within seconds. */
 export function prepare(src) {
   const { ws } = parseAddress(src);
   capabilities();
-  if (!ws || warm.get(ws)?.readyState <= WebSocket.OPEN) return;
-  warm.set(ws, new WebSocket(ws, VERSION));
-}
-
-function dial(ws) {
-  const socket = warm.get(ws);
-  warm.delete(ws);
-  return socket?.readyState <= WebSocket.OPEN ? socket : new WebSocket(ws, VERSION);
+  if (ws) warmUp(ws);
 }
 
 /**
@@ -47,28 +35,18 @@ function dial(ws) {
 export class Watch extends EventTarget {
   #to;
   #options;
-  #socket = null;
-  #resume = null;
-  #resuming = false;
-  #tries = 0;
-  #unanswered = 0;
-  #fruitless = 0;
-  #rounds = { ours: 1, theirs: 1 };
-  #owed = false;
-  #work = Promise.resolve();
-  #timers = new Map();
-  #seen = {};
-  #reader = new StatsReader();
+  #iceServers;
+  #channel = null;
+  #talk = null;
+  #whep = null;
+  #timers = new Timers();
+  #backoff = new Backoff();
   /** What to show: the same object for life, whatever becomes of connections. */
   stream = new MediaStream();
   /** `connecting`, `live`, `waiting`, `failed` or `closed` */
   state = 'connecting';
-  /** `none`, `open`, `lost` (being mended), or `gone`: media go on without it */
-  signalling = 'none';
   /** @type {StreamError | null} why it does not play, or did not at last */
   error = null;
-  /** @type {RTCPeerConnection | null} */
-  pc = null;
   /** What the publisher calls us. */
   peer = null;
   /** How many connections there have been. */
@@ -76,12 +54,14 @@ export class Watch extends EventTarget {
 
   /**
    * @param {string} src see `parseAddress`
-   * @param {{token?: string, iceServers?: RTCIceServer[], giveUp?: number}} options
-   *   `giveUp`: after so many ms without media it is `failed`; never, if left out
+   * @param {{token?: string, iceServers?: RTCIceServer[], giveUp?: number, wait?: boolean}} options
+   *   `giveUp`: after so many ms without media it is `failed`; never, if left out.
+   *   `wait`: it stays with the server until somebody publishes, by WHIP perhaps
    */
   constructor(src, options = {}) {
     super();
     this.#options = options;
+    this.#iceServers = options.iceServers ?? [];
     // Those who listen for events are not there yet.
     queueMicrotask(() => this.state === 'connecting' && this.#begin(src));
   }
@@ -98,10 +78,20 @@ export class Watch extends EventTarget {
     if (this.state === 'waiting' || this.state === 'failed') this.#anew();
   }
 
+  /** `none`, `open`, `lost` (being mended), or `gone`: media go on without it */
+  get signalling() {
+    return this.#channel?.state ?? 'none';
+  }
+
+  /** @type {RTCPeerConnection | null} */
+  get pc() {
+    return this.#talk?.pc ?? this.#whep?.session.pc ?? null;
+  }
+
   /** Numbers of this moment, see `StatsReader` in stats.js; rates are since the last call. */
   async stats() {
-    const { pc, state, signalling, connections } = this;
-    const numbers = pc ? await this.#reader.read(pc).catch(() => ({})) : {};
+    const { state, signalling, connections } = this;
+    const numbers = (await this.#talk?.stats()) ?? (await this.#whep?.reader.read(this.#whep.session.pc).catch(() => ({})));
     return { ...numbers, state, signalling, connections };
   }
 
@@ -121,262 +111,158 @@ export class Watch extends EventTarget {
     this.#drop();
     this.#become('connecting');
     this.#patient();
-    if (this.#to.whep) this.#connectByWhep();
-    else this.#connect();
+    if (this.#to.whep) return this.#connectByWhep();
+    const channel = new Channel(this.#to.ws, this.#client(() => channel === this.#channel));
+    this.#channel = channel;
+    channel.open();
   }
 
-  #connect() {
-    const socket = (this.#socket = dial(this.#to.ws));
-    const mine = (handle) => (event) => socket === this.#socket && handle(event);
-    const greet = mine(() => this.#greet());
-    if (socket.readyState === WebSocket.OPEN) greet();
-    else socket.onopen = greet;
-    socket.onmessage = mine(({ data }) => {
-      const take = mine(() => this.#take(JSON.parse(data)));
-      this.#work = this.#work.then(take).catch((error) => this.#stop(new StreamError('malformed', error.message)));
-    });
-    socket.onclose = () => {
-      // What has arrived is read first.
-      this.#work = this.#work.then(mine(() => this.#redial()));
+  // What the channel tells us.
+  #client(mine) {
+    const { wait } = this.#options;
+    return {
+      greeting: () => {
+        const { token = this.#to.token } = this.#options;
+        const who = { role: 'view', stream: this.#to.stream, receives: capabilities() };
+        return { ...who, ...(token && { token }), ...(wait && { wait }) };
+      },
+      // The answer is under way: time to get ready.
+      greeted: () => this.#talk || wait || this.#meet(),
+      welcomed: (message, again) => this.#welcomed(message, again),
+      heard: (message) => mine() && this.#heard(message),
+      lost: () => this.#lost(),
+      dials: () => this.state === 'waiting' && this.#become('connecting'),
+      forgotten: () => this.#forgotten(),
+      refused: (error) => mine() && this.#stop(error),
     };
-    this.#after('welcome', WELCOME_MS, () => this.#redial());
   }
 
-  #greet() {
-    const { token = this.#to.token } = this.#options;
-    this.#resuming = Boolean(this.#resume);
-    const who = { type: 'hello', version: VERSION, role: 'view', stream: this.#to.stream, receives: capabilities() };
-    this.#say({ ...who, ...(token && { token }), ...(this.#resume && { resume: this.#resume }) });
-    // The answer is under way: time to get ready.
-    if (!this.pc) this.#renew();
+  #meet(how) {
+    this.#talk?.close();
+    const channel = this.#channel;
+    const talk = new Conversation(
+      {
+        note: (note) => channel.note(note),
+        iceServers: () => this.#iceServers,
+        track: (event) => this.#gotTrack(event.track),
+        flows: () => this.#flows(),
+        restarts: (code) => talk === this.#talk && this.#restarts(code),
+        over: (error) => talk === this.#talk && this.#stop(error),
+      },
+      how,
+    );
+    this.#talk = talk;
+    this.#fresh();
   }
 
-  #say(message) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
-  }
-
-  #note(note) {
-    this.#say({ type: 'note', peer: 'publisher', note });
-  }
-
-  #take(message) {
-    if (message.type === 'welcome') return this.#welcomed(message);
-    if (message.type === 'note') return this.#hear(message.note);
-    if (message.type === 'error') return this.#turnedOut(message);
-    if (message.type === 'refused') return this.#stop(new StreamError(message.kind, message.text));
-    if (message.type === 'ended') return this.#stop(new StreamError('ended', message.reason));
-  }
-
-  #welcomed({ peer, resume, iceServers }) {
-    this.#clear('welcome');
-    if (this.state === 'live') this.#tries = 0;
-    Object.assign(this, { peer, signalling: 'open' });
-    this.#resume = resume;
-    if (iceServers) this.#serve(iceServers);
-    if (!this.#resuming) this.#awaitOffer();
-    else if (this.#owed) this.#again();
+  #welcomed({ peer, iceServers, sessions }, again) {
+    if (this.state === 'live') this.#channel.settle();
+    this.peer = peer;
+    this.#serve(iceServers);
+    // A server that does not know of waiting has let us in because somebody is here.
+    if (this.#options.wait && !sessions && !this.#talk) this.#meet();
+    if (again) this.#talk?.catchUp();
+    else this.#talk?.start();
     this.#emit('state');
   }
 
-  #turnedOut({ code, text, retry }) {
-    const error = new StreamError(code, text, retry);
-    const welcomed = this.signalling === 'open';
-    // The server stops: who comes back in time is who it was.
-    if (welcomed && code === 'gone') return;
-    this.#resume = null;
-    if (!welcomed && this.#resuming && code === 'gone') return this.#forgotten();
-    this.#stop(error);
+  #heard({ type, note, info, kind, text, reason, iceServers }) {
+    if (type === 'ice-servers') return this.#serve(iceServers);
+    if (type === 'note' && note.type === 'bye') return this.#stop(new StreamError('ended', note.reason));
+    if (type === 'note') return this.#talk?.hear(note);
+    if (type === 'refused') return this.#stop(new StreamError(kind, text));
+    if (type === 'ended') return this.#stop(new StreamError('ended', reason));
+    if (type === 'joined') {
+      this.#meet({ trickles: info?.trickle ?? true });
+      this.#talk.start();
+    }
+    if (type === 'left') this.#alone(new StreamError('ended', reason));
   }
 
-  // The server does not know us any more; the publisher may well.
-  #forgotten() {
-    if (this.#owed || this.state !== 'live') return this.#anew();
-    this.#hangUp();
-    this.signalling = 'gone';
-    this.#emit('state');
+  // Those that the page names count; else the server's latest.
+  #serve(iceServers) {
+    if (!iceServers || this.#options.iceServers) return;
+    this.#iceServers = iceServers;
+    this.#talk?.serve(iceServers);
+  }
+
+  // Nobody publishes now; the place is kept.
+  #alone(error) {
+    this.#talk?.close();
+    this.#talk = null;
+    this.#clearTracks();
+    this.error = error;
+    this.#become('connecting');
+    this.#patient();
   }
 
   // The server is lost. Media need it no more.
-  #redial() {
-    this.#hangUp();
-    this.signalling = 'lost';
+  #lost() {
+    if (this.#talk) this.#talk.isHeard = false;
     if (this.state !== 'live') {
       this.error = new StreamError('unreachable');
       this.#become('waiting');
     }
     this.#emit('state');
-    this.#after('dial', this.#backoff(), () => {
-      if (this.state === 'waiting') this.#become('connecting');
-      this.#connect();
-    });
   }
 
-  #backoff() {
-    const wait = Math.min(BACKOFF.first * 2 ** this.#tries, BACKOFF.most);
-    this.#tries += 1;
-    // Spread the viewers of a server that has just come back.
-    return wait * (0.5 + Math.random());
+  // The server does not know us any more; the publisher may well.
+  #forgotten() {
+    if (this.#talk?.owes || this.state !== 'live') return this.#anew();
+    this.#emit('state');
   }
 
-  async #hear(note) {
-    if (note.type === 'again') return this.#heardAgain(note.round);
-    if (note.type === 'bye') return this.#stop(new StreamError('ended', note.reason));
-    const { pc } = this;
-    if (this.#rounds.ours !== this.#rounds.theirs || !pc) return;
-    if (note.type === 'candidate') await pc.addIceCandidate(note).catch(() => {});
-    if (note.type !== 'offer') return;
-    this.#clear('offer');
-    this.#unanswered = 0;
-    this.#awaitMedia();
-    await this.#answer(pc, note.sdp).catch((error) => {
-      if (pc === this.pc) throw error;
-    });
-  }
-
-  async #answer(pc, offer) {
-    await pc.setRemoteDescription({ type: 'offer', sdp: offer });
-    const { sdp } = await pc.createAnswer();
-    const answer = { type: 'answer', sdp: allowStereo(sdp) };
-    // Its candidates come after it: they are found once it is set.
-    const held = (pc.held = []);
-    await pc.setLocalDescription(answer);
-    if (pc !== this.pc) return;
-    this.#note(answer);
-    delete pc.held;
-    held.forEach((candidate) => this.#note(candidate));
-  }
-
-  #heardAgain(round) {
-    const { ours, theirs } = this.#rounds;
-    if (round > ours) {
-      this.#rounds = { ours: round, theirs: round };
-      this.#owed = false;
-      this.#restart('lost');
-      this.#note({ type: 'again', round });
-      this.#awaitOffer();
-    } else if (round === ours && theirs < round) this.#rounds.theirs = round;
-  }
-
-  #awaitOffer() {
-    this.#after('offer', OFFER_MS * 2 ** this.#unanswered, () => {
-      this.#unanswered += 1;
-      if (this.#unanswered < ROUNDS_UNANSWERED) this.#pathLost('path');
-      else this.#stop(new StreamError('busy', 'the publisher makes no offer'));
-    });
-  }
-
-  #awaitMedia() {
-    // A source may be paused for long: no need to ask every few seconds.
-    this.#after('connect', CONNECT_MS * 2 ** Math.min(this.#fruitless, 3), () => {
-      this.#fruitless += 1;
-      this.#pathLost(this.pc?.connectionState === 'connected' ? 'silent' : 'path');
-    });
-  }
-
-  // Another connection under the same name, if the server still knows us.
-  #pathLost(code) {
-    if (this.#to.whep) return this.#stop(new StreamError(code));
+  #restarts(code) {
     if (this.signalling === 'gone') return this.#anew();
-    this.#owed = true;
-    this.#restart(code);
-    if (this.signalling === 'open') this.#again();
-  }
-
-  #again() {
-    this.#owed = false;
-    this.#rounds.ours += 1;
-    this.#note({ type: 'again', round: this.#rounds.ours });
-    this.#awaitOffer();
-  }
-
-  #restart(code) {
     this.error = new StreamError(code);
     this.#patient();
-    this.#renew();
+    this.#fresh();
     this.#become('connecting');
   }
 
-  #patient() {
-    const { giveUp } = this.#options;
-    if (giveUp && !this.#timers.has('give-up')) this.#after('give-up', giveUp, () => this.#stop(new StreamError('gave-up', this.error?.message)));
-  }
-
-  #serve(iceServers) {
-    this.#options = { ...this.#options, iceServers: this.#options.iceServers ?? iceServers };
-    if (this.pc.signalingState === 'stable') this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers: this.#options.iceServers });
-  }
-
-  #renew() {
-    this.#release();
-    const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: this.#options.iceServers ?? [] });
-    pc.onicecandidate = ({ candidate }) => {
-      if (pc !== this.pc) return;
-      const note = candidate ? { type: 'candidate', ...candidate.toJSON() } : { type: 'end-of-candidates' };
-      if (pc.held) pc.held.push(note);
-      else this.#note(note);
-    };
-    this.#attend(pc);
-  }
-
-  #attend(pc) {
-    this.pc = pc;
-    this.connections += 1;
-    this.#reader = new StatsReader();
-    this.#seen = {};
-    const mine = (handle) => (event) => pc === this.pc && handle(event);
-    pc.ontrack = mine(({ track, receiver }) => {
-      playSoon(receiver);
-      this.stream.addTrack(track);
-      track.onunmute = mine(() => this.#flows());
-      if (!track.muted) this.#flows();
-      this.#emit('track');
-    });
-    pc.onconnectionstatechange = mine(() => this.#pathChanged(pc.connectionState));
-    this.#after('silent', 1000, () => this.#listen(pc));
-  }
-
-  #pathChanged(state) {
-    this.#clear('disconnected');
-    if (state === 'disconnected') this.#after('disconnected', DISCONNECTED_MS, () => this.#pathLost('lost'));
-    if (state === 'failed') this.#pathLost(this.state === 'live' ? 'lost' : 'path');
-    // The far side has closed it; whether for good, it may be about to say.
-    if (state === 'closed') this.#after('disconnected', DISCONNECTED_MS, () => this.#pathLost('lost'));
-  }
-
   #flows() {
-    this.#clear('connect');
-    this.#clear('give-up');
-    this.#tries = 0;
-    this.#fruitless = 0;
+    this.#timers.clear('give-up');
+    this.#channel?.settle();
+    this.#backoff.reset();
     this.error = null;
     if (this.state !== 'live') this.#become('live');
   }
 
-  // Does anything arrive? Looked after once a second.
-  async #listen(pc) {
-    const reports = await pc.getStats().catch(() => []);
-    if (pc !== this.pc) return;
-    let bytes = 0;
-    reports.forEach?.((it) => it.type === 'inbound-rtp' && (bytes += it.bytesReceived ?? 0));
-    const now = performance.now();
-    if (bytes !== this.#seen.bytes || this.state !== 'live') this.#seen = { bytes, at: now };
-    if (now - this.#seen.at > SILENT_MS) return this.#pathLost('silent');
-    this.#after('silent', 1000, () => this.#listen(pc));
+  #fresh() {
+    this.connections += 1;
+    this.#clearTracks();
+  }
+
+  #gotTrack(track) {
+    this.stream.addTrack(track);
+    this.#emit('track');
+  }
+
+  #clearTracks() {
+    for (const track of this.stream.getTracks()) this.stream.removeTrack(track);
+  }
+
+  #patient() {
+    const { giveUp } = this.#options;
+    const over = () => this.#stop(new StreamError('gave-up', this.error?.message));
+    if (giveUp && !this.#timers.has('give-up')) this.#timers.after('give-up', giveUp, over);
   }
 
   async #connectByWhep() {
     const { WhepSession } = await import('./whep.js');
-    let session;
-    try {
-      session = new WhepSession(this.#options.iceServers);
-      this.session = session;
-      this.#attend(session.pc);
-      this.#awaitMedia();
-      await session.connect(new URL(this.#to.whep), this.#options.token ?? this.#to.token);
-    } catch (problem) {
-      if (session !== this.session) return;
-      this.#stop(translate(problem));
-    }
+    if (this.state !== 'connecting') return;
+    const session = new WhepSession(this.#iceServers);
+    const mine = (act) => (value) => session === this.#whep?.session && act(value);
+    const path = new Path(session.pc, {
+      track: ({ track }) => this.#gotTrack(track),
+      flows: () => this.#flows(),
+      lost: mine((code) => this.#stop(new StreamError(code))),
+    });
+    this.#whep = { session, path, reader: new StatsReader() };
+    this.#fresh();
+    path.expect(CONNECT_MS);
+    const connected = session.connect(new URL(this.#to.whep), this.#options.token ?? this.#to.token);
+    await connected.catch(mine((problem) => this.#stop(translate(problem))));
   }
 
   // It does not play: for now, or for good.
@@ -385,47 +271,20 @@ export class Watch extends EventTarget {
     this.#drop(error.retry);
     this.error = error;
     this.#become(error.retry ? 'waiting' : 'failed');
-    if (error.retry) this.#after('dial', this.#backoff(), () => this.#anew());
+    if (error.retry) this.#timers.after('dial', this.#backoff.next(), () => this.#anew());
   }
 
   #drop(patient = false) {
-    for (const name of [...this.#timers.keys()]) if (!patient || name !== 'give-up') this.#clear(name);
-    this.#note({ type: 'bye', reason: 'it left' });
-    this.#hangUp();
-    this.#release();
-    this.#resume = null;
-    this.#owed = false;
-    this.#rounds = { ours: 1, theirs: 1 };
-    this.signalling = 'none';
-  }
-
-  #hangUp() {
-    const socket = this.#socket;
-    this.#socket = null;
-    this.#clear('welcome');
-    socket?.close(1000);
-  }
-
-  #release() {
-    for (const name of ['offer', 'connect', 'disconnected', 'silent']) this.#clear(name);
-    const { pc, session } = this;
-    Object.assign(this, { pc: null, session: null });
-    if (session) session.close();
-    else pc?.close();
-    for (const track of this.stream.getTracks()) this.stream.removeTrack(track);
-  }
-
-  #after(name, wait, act) {
-    this.#clear(name);
-    this.#timers.set(name, setTimeout(() => {
-      this.#timers.delete(name);
-      act();
-    }, wait));
-  }
-
-  #clear(name) {
-    clearTimeout(this.#timers.get(name));
-    this.#timers.delete(name);
+    this.#timers.clearAll(...(patient ? ['give-up'] : []));
+    this.#channel?.note({ type: 'bye', reason: 'it left' });
+    this.#channel?.close();
+    this.#channel = null;
+    this.#talk?.close();
+    this.#talk = null;
+    this.#whep?.path.close();
+    this.#whep?.session.close();
+    this.#whep = null;
+    this.#clearTracks();
   }
 
   #become(state) {
