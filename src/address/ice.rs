@@ -118,6 +118,20 @@ impl IceServer {
         })
     }
 
+    /// Reads a URL as browsers take it (RFC 7064, RFC 7065), with user and
+    /// password beside it; STUN needs none.
+    pub fn from_url(url: &str, credentials: Option<(&str, &str)>) -> Result<Self, AddressError> {
+        let (scheme, _) = read_scheme(url)?;
+        match (scheme, url.split_once(':'), credentials) {
+            _ if url.contains('@') => Err(bad("user and password stand beside the URL")),
+            (IceScheme::Stun, ..) | (_, None, _) | (_, _, None) => Self::parse(url),
+            (_, Some((scheme, rest)), Some((user, password))) => {
+                let (user, password) = (encode_part(user), encode_part(password));
+                Self::parse(&format!("{scheme}:{user}:{password}@{rest}"))
+            }
+        }
+    }
+
     /// Reads a list of servers, separated by commas. A comma in a password is
     /// written `%2C`.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, AddressError> {

@@ -1,6 +1,7 @@
 //! Signalling URIs and ICE-server URIs. Pure.
 
 mod ice;
+mod link;
 #[cfg(test)]
 mod tests;
 

@@ -332,6 +332,25 @@ fn a_link_header_quotes_the_credentials() {
 }
 
 #[test]
+fn ice_servers_are_found_among_links() {
+    let links = IceServer::from_links([
+        r#"</style.css>; rel=preload, <stun:a.example>; rel="ice-server""#,
+        r#"<turn:b.example?transport=udp>; rel="ice-server next"; username="1:c\"d";credential=e; credential-type=password,<turn:f>;rel=ice-server"#,
+        r#"<turns:g.example:443>;REL = "ICE-Server"; title; username=h; credential="i,j;<k>"; rel=other"#,
+        r"<http://l.example>; rel=ice-server, <stun:m",
+    ]);
+    let expected = [
+        "stun:a.example",
+        "turn://1%3Ac%22d:e@b.example?transport=udp",
+        // One without credentials is of no use.
+        "turns://h:i%2Cj%3B%3Ck%3E@g.example:443",
+    ];
+    assert_eq!(links, expected.map(|it| IceServer::parse(it).unwrap()));
+    let many = vec!["<stun:h>; rel=ice-server"; 40].join(",");
+    assert_eq!(IceServer::from_links([many.as_str()]).len(), 16);
+}
+
+#[test]
 fn debug_output_has_no_password() {
     let server = IceServer::parse("turn://u:hush@h").unwrap();
     assert!(!format!("{server:?}").contains("hush"));
@@ -369,6 +388,8 @@ proptest! {
             let _ = SignallingUri::parse(text);
             let _ = IceServer::parse_list(text);
             let _ = decode_part(text);
+            let _ = IceServer::from_links([text.as_str()]);
+            let _ = IceServer::from_url(text, Some((noise.as_str(), text)));
         }
     }
 
@@ -385,5 +406,9 @@ proptest! {
             scheme: IceScheme::Turn, host: "h".into(), port: 1, username: Some(user), password: Some(password), transport: None,
         };
         prop_assert_eq!(&IceServer::parse(&server.to_gstreamer_uri()).unwrap(), &server);
+        let links = [server.to_link_header()];
+        prop_assert_eq!(IceServer::from_links(links.iter().map(String::as_str)), [server.clone()]);
+        let credentials = server.username.as_deref().zip(server.password.as_deref());
+        prop_assert_eq!(&IceServer::from_url(&server.to_url(), credentials).unwrap(), &server);
     }
 }

@@ -410,6 +410,17 @@ impl From<&crate::address::IceServer> for IceServer {
     }
 }
 
+impl IceServer {
+    /// One server for each URL. Those that make no sense to us are left out, as
+    /// browsers may know more schemes than we do.
+    pub fn read(&self) -> Vec<crate::address::IceServer> {
+        let credential = self.credential.as_ref().map(Secret::reveal);
+        let credentials = self.username.as_deref().zip(credential);
+        let read = |url: &String| crate::address::IceServer::from_url(url, credentials).ok();
+        self.urls.iter().filter_map(read).collect()
+    }
+}
+
 /// A program's name as it can be shown: one line, not too long.
 pub fn agent(text: &str) -> String {
     let shown = text.chars().filter(|it| !it.is_control());

@@ -1,7 +1,7 @@
 //! What owners of signallers say, as `sigmund.v1` writes it.
 
 use super::{Capabilities, Incoming, Offerer, Outgoing, PeerInfo, Refusal};
-use crate::message::v1::{Envelope, Info, Kind, PUBLISHER};
+use crate::message::v1::{self, Envelope, Info, Kind, PUBLISHER};
 use crate::message::{MAX_REASON, Message, PeerId};
 
 /// How notes travel over `sigmund.v1` to and from a viewer, seen from its publisher.
@@ -21,6 +21,9 @@ impl From<Incoming> for Envelope {
             Incoming::Message { peer, message } => Self::Note {
                 peer,
                 note: message,
+            },
+            Incoming::IceServers(servers) => Self::IceServers {
+                ice_servers: servers.iter().map(Into::into).collect(),
             },
             Incoming::Left { peer, reason } => Self::Left {
                 peer,
@@ -62,8 +65,14 @@ pub(crate) fn to_incoming(envelope: Envelope) -> Option<Incoming> {
             message: note,
         }),
         Envelope::Left { peer, reason } => Some(Incoming::Left { peer, reason }),
+        Envelope::IceServers { ice_servers } => Some(handed_out(&ice_servers)),
         _ => None,
     }
+}
+
+/// ICE servers, as far as we can read them.
+pub(crate) fn handed_out(servers: &[v1::IceServer]) -> Incoming {
+    Incoming::IceServers(servers.iter().flat_map(v1::IceServer::read).collect())
 }
 
 /// What a publisher says. `None` for what publishers do not say.
@@ -96,6 +105,7 @@ pub(crate) fn from_publisher(envelope: Envelope) -> Option<Incoming> {
             reason: refusal_of(kind, text).to_string(),
         }),
         Envelope::Ended { reason } => Some(Incoming::Left { peer, reason }),
+        Envelope::IceServers { ice_servers } => Some(handed_out(&ice_servers)),
         _ => None,
     }
 }
@@ -181,7 +191,7 @@ impl From<Info> for PeerInfo {
         };
         Self {
             protocol: info.protocol,
-            agent: info.agent.as_deref().map(crate::message::v1::agent),
+            agent: info.agent.as_deref().map(v1::agent),
             receives: info.receives,
             channel: Some(channel),
             mark: info.mark,

@@ -176,6 +176,9 @@ pub enum Incoming {
         /// What it says.
         message: Message,
     },
+    /// STUN and TURN servers that connections which are made from now on may
+    /// use, instead of those that were named so before.
+    IceServers(Vec<IceServer>),
     /// A peer has left, or the channel says so.
     Left {
         /// Who left.

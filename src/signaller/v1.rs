@@ -21,7 +21,9 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::dial::{self, Tls, quote};
-use super::envelope::{CHANNEL, from_publisher, from_viewer, publisher_joined, to_incoming};
+use super::envelope::{
+    CHANNEL, from_publisher, from_viewer, handed_out, publisher_joined, to_incoming,
+};
 use super::socket::Socket;
 use super::{
     Capabilities, Connection, Incoming, Offerer, OpenError, Options, Outgoing, Role, Signaller,
@@ -213,7 +215,10 @@ impl Signaller for V1 {
             v1::Role::View if welcome.sessions.is_some() => Side::Waiting,
             v1::Role::Call | v1::Role::View => Side::Guest,
         };
-        let news = self.reconcile(&welcome, known);
+        let mut news = self.reconcile(&welcome, known);
+        if !welcome.ice_servers.is_empty() {
+            news.insert(0, handed_out(&welcome.ice_servers));
+        }
         let (incoming_in, incoming) = mpsc::channel(QUEUE.max(news.len()));
         for note in news {
             // The queue is as long as that.
@@ -588,6 +593,7 @@ impl Carrier {
                     false
                 }
                 Incoming::Left { peer, .. } => peers.remove(peer).is_some(),
+                Incoming::IceServers(_) => true,
             }
         };
         if known {

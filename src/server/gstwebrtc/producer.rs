@@ -130,6 +130,8 @@ impl Producer {
                     })),
                 }
             }
+            // The protocol has no words for them.
+            Incoming::IceServers(_) => None,
             Incoming::Left { peer, .. } => {
                 let viewer = self.viewers.remove(&peer)?;
                 viewer.announced.then(|| ToPeer::EndSession {

@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 
 use super::publisher::read;
 use super::{CAPABILITIES, Channel, Outcome, Subjects, forbidden, gone, lost};
-use crate::message::v1::{Envelope, Failure, Hello, PUBLISHER, Role};
+use crate::message::v1::{self, Envelope, Failure, Hello, PUBLISHER, Role};
 use crate::message::{Message, PeerId, VERSION};
 use crate::sdp::Receives;
 use crate::signaller::dial::quote;
-use crate::signaller::envelope::{from_viewer, publisher_joined};
+use crate::signaller::envelope::{from_viewer, handed_out, publisher_joined};
 use crate::signaller::{Capabilities, Incoming, Offerer, Outgoing, SignallerError};
 
 /// What outlives a connection.
@@ -77,13 +77,16 @@ impl Viewer {
                 agent: Some(concat!("sigmund/", env!("CARGO_PKG_VERSION")).to_owned()),
             });
             channel.say(subjects.join(), Some(&inbox), &hello).await?;
-            let peer = welcomed(&mut notes).await?;
+            let (peer, servers) = welcomed(&mut notes).await?;
             *self.session.lock() = Some(peer);
             let channel = Capabilities {
                 offerer: Offerer::Them,
                 ..CAPABILITIES
             };
             // The queue is new, there is room.
+            if !servers.is_empty() {
+                let _ = incoming.try_send(handed_out(&servers));
+            }
             let _ = incoming.try_send(publisher_joined("nats", channel));
         }
         // Back again: what is said to us from here on must find us.
@@ -111,8 +114,8 @@ impl Viewer {
     }
 }
 
-/// What the publisher calls us.
-async fn welcomed(notes: &mut Subscriber) -> Result<PeerId, SignallerError> {
+/// What the publisher calls us, and the ICE servers that it hands out.
+async fn welcomed(notes: &mut Subscriber) -> Result<(PeerId, Vec<v1::IceServer>), SignallerError> {
     loop {
         let message = notes.next().await.ok_or_else(gone)?;
         if message.status == Some(StatusCode::NO_RESPONDERS) {
@@ -122,7 +125,7 @@ async fn welcomed(notes: &mut Subscriber) -> Result<PeerId, SignallerError> {
         }
         match read(&message.payload) {
             Ok(Some(Envelope::Welcome(welcome))) if is_subject(welcome.peer.as_str()) => {
-                return Ok(welcome.peer);
+                return Ok((welcome.peer, welcome.ice_servers));
             }
             Ok(Some(Envelope::Error(Failure { text, retry, .. }))) => {
                 let text = format!("the publisher says: {}", quote(text.as_bytes()));

@@ -1,11 +1,12 @@
 //! The HTTP of WHIP (RFC 9725), which WHEP shares.
 
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use url::Url;
 
 use crate::access::Token;
+use crate::address::IceServer;
 use crate::message::MAX_SDP;
 use crate::signaller::SignallerError;
 use crate::signaller::dial::{self, Tls};
@@ -68,8 +69,25 @@ pub(super) struct Resource {
 pub(super) struct Created {
     pub(super) resource: Resource,
     pub(super) answer: String,
-    /// Does the server say that it takes candidates by PATCH?
+    pub(super) told: Told,
+}
+
+/// What a server tells of itself by the headers of a response.
+pub(super) struct Told {
+    /// Does it say that it takes candidates by PATCH?
     pub(super) patches: bool,
+    /// STUN and TURN servers to use (RFC 9725 section 4.6).
+    pub(super) ice_servers: Vec<IceServer>,
+}
+
+impl Told {
+    fn by(headers: &HeaderMap) -> Self {
+        let links = headers.get_all(LINK).iter();
+        Self {
+            patches: takes_patch(headers),
+            ice_servers: IceServer::from_links(links.filter_map(|link| link.to_str().ok())),
+        }
+    }
 }
 
 /// Why candidates have not arrived.
@@ -82,13 +100,13 @@ pub(super) enum PatchError {
 }
 
 impl Client {
-    /// Is the server there? Answers whether it says that it takes PATCH. What
-    /// it thinks of OPTIONS does not matter; many know nothing of it.
-    pub(super) async fn probe(&self) -> Result<bool, SignallerError> {
+    /// Is the server there, and what does it tell of itself? What it thinks of
+    /// OPTIONS does not matter; many know nothing of it.
+    pub(super) async fn probe(&self) -> Result<Told, SignallerError> {
         let response = self
             .send(Method::OPTIONS, &self.endpoint, &[], Bytes::new())
             .await?;
-        Ok(takes_patch(response.headers()))
+        Ok(Told::by(response.headers()))
     }
 
     /// Sends an offer; follows redirects (RFC 9725 section 4.5).
@@ -129,7 +147,7 @@ impl Client {
             Ok(answer) => Ok(Created {
                 resource,
                 answer,
-                patches: takes_patch(headers),
+                told: Told::by(headers),
             }),
             Err(error) => {
                 self.delete(&resource).await;

@@ -25,7 +25,7 @@ use super::{
     Capabilities, Connection, Incoming, Offerer, OpenError, Options, Outgoing, PeerInfo, Role,
     Signaller, SignallerError,
 };
-use crate::address::SignallingUri;
+use crate::address::{IceServer, SignallingUri};
 use crate::message::{Message, PeerId};
 
 /// Of a server that takes PATCH; a peer's own say whether this one does.
@@ -117,7 +117,8 @@ impl Signaller for Whip {
     async fn connect(&mut self) -> Result<Connection, SignallerError> {
         self.client.tls = Tls::new(self.tls_ca.clone());
         // Is it there, and who does its certificate say it is?
-        if self.client.probe().await? {
+        let told = self.client.probe().await?;
+        if told.patches {
             self.patches.store(true, Ordering::Relaxed);
         }
         self.sessions += 1;
@@ -136,6 +137,10 @@ impl Signaller for Whip {
                 ..PeerInfo::default()
             },
         };
+        // The queue is new, there is room.
+        if !told.ice_servers.is_empty() {
+            let _ = incoming_in.try_send(Incoming::IceServers(told.ice_servers));
+        }
         let _ = incoming_in.try_send(joined);
         let carrier = Carrier {
             client: self.client.clone(),
@@ -229,7 +234,11 @@ impl Carrier {
             };
             match message {
                 Message::Offer { sdp } if self.session.is_none() => {
-                    let sdp = self.offer(&sdp).await?;
+                    let (sdp, ice_servers) = self.offer(&sdp).await?;
+                    // For the next session: this one has gathered its candidates.
+                    if !ice_servers.is_empty() {
+                        let _ = incoming.send(Incoming::IceServers(ice_servers)).await;
+                    }
                     let peer = self.peer.clone();
                     let message = Message::Answer { sdp };
                     if incoming
@@ -254,7 +263,7 @@ impl Carrier {
         }
     }
 
-    async fn offer(&mut self, sdp: &str) -> Result<String, SignallerError> {
+    async fn offer(&mut self, sdp: &str) -> Result<(String, Vec<IceServer>), SignallerError> {
         let created = self.client.create(sdp).await.map_err(|error| match error {
             SignallerError::Permanent(text) if self.worked.load(Ordering::Relaxed) => {
                 SignallerError::Transient(text)
@@ -262,7 +271,7 @@ impl Carrier {
             error => error,
         })?;
         self.worked.store(true, Ordering::Relaxed);
-        if created.patches {
+        if created.told.patches {
             self.patches.store(true, Ordering::Relaxed);
         }
         self.session = Some(Session {
@@ -270,7 +279,7 @@ impl Carrier {
             fragments: Fragments::new(sdp),
             deaf: false,
         });
-        Ok(created.answer)
+        Ok((created.answer, created.told.ice_servers))
     }
 
     /// Sends what is said of candidates, and what waits behind it, in one

@@ -209,6 +209,37 @@ async fn an_offer_is_answered_and_a_close_deletes() {
 }
 
 #[tokio::test]
+async fn ice_servers_are_taken_from_links() {
+    let server = Server::new(|asked| {
+        let mut response = good(asked);
+        let link = match asked.method {
+            Method::OPTIONS => r#"<stun:now.example>; rel="ice-server""#,
+            _ => r#"<turn:then.example>; rel="ice-server"; username="u"; credential="p""#,
+        };
+        let headers = response.headers_mut();
+        headers.insert("link", link.parse().unwrap());
+        response
+    })
+    .await;
+    let mut signaller = signaller(&server.uri(), None);
+    let mut connection = signaller.connect().await.unwrap();
+    let now = IceServer::parse("stun:now.example").unwrap();
+    let first = connection.incoming.recv().await;
+    assert_eq!(first, Some(Incoming::IceServers(vec![now])));
+    let Some(Incoming::Joined { peer, .. }) = connection.incoming.recv().await else {
+        panic!("nobody joined");
+    };
+    let message = Message::Offer {
+        sdp: OFFER.to_owned(),
+    };
+    let offer = Outgoing::Message { peer, message };
+    connection.outgoing.send(offer).await.unwrap();
+    let then = IceServer::parse("turn://u:p@then.example").unwrap();
+    let next = connection.incoming.recv().await;
+    assert_eq!(next, Some(Incoming::IceServers(vec![then])));
+}
+
+#[tokio::test]
 async fn candidates_follow_by_patch() {
     let mut server = Server::new(good).await;
     let up = Up::new(&server.uri(), None).await;

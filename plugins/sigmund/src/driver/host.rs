@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sigmund::address::{IceScheme, IceServer};
 use sigmund::ladder::Limits;
 use sigmund::message::PeerId;
 use sigmund::sdp::Codec;
@@ -67,11 +68,29 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) give_up: Duration,
     pub(super) network: Network,
+    /// What signalling hands out besides; renewed now and then.
+    pub(super) ice_servers: watch::Sender<Vec<IceServer>>,
     pub(super) channel: Capabilities,
     pub(super) announcer: Announcer,
     pub(super) on_connection: OnConnection,
     /// When the element played and the first track had caps.
     pub(super) started: watch::Sender<Option<Instant>>,
+}
+
+impl Shared {
+    /// What the next connection may use: the user's ICE servers first, then
+    /// those that signalling hands out at present.
+    pub(super) fn network(&self) -> Network {
+        let mut network = self.network.clone();
+        for server in &*self.ice_servers.borrow() {
+            // libnice has no TLS for TURN.
+            let usable = server.scheme != IceScheme::Turns;
+            if usable && !network.ice_servers.contains(server) {
+                network.ice_servers.push(server.clone());
+            }
+        }
+        network
+    }
 }
 
 /// Why an element cannot start; the text says what to do.
@@ -164,6 +183,7 @@ impl Host {
                 limits: config.limits,
                 give_up: config.give_up,
                 network: config.network,
+                ice_servers: watch::Sender::default(),
                 channel,
                 announcer: config.announcer,
                 on_connection: config.on_connection,
@@ -279,6 +299,9 @@ impl Task {
             Signalling::Incoming(Incoming::Joined { peer, info }) => self.join(peer, info),
             Signalling::Incoming(Incoming::Message { peer, message }) => {
                 self.tell(&peer, Event::Message(message));
+            }
+            Signalling::Incoming(Incoming::IceServers(servers)) => {
+                self.shared.ice_servers.send_replace(servers);
             }
             Signalling::Incoming(Incoming::Left { peer, reason }) => {
                 self.tell(&peer, Event::Close(EndReason::Left(reason)));

@@ -209,7 +209,7 @@ fn build(
     let host = shared.element.upgrade().ok_or("the element is gone")?;
     let offering = identity.is_none();
     let mut connection =
-        PeerConnection::build(name, &host, time, &shared.network, identity, report)?;
+        PeerConnection::build(name, &host, time, &shared.network(), identity, report)?;
     let feeders = media
         .iter()
         .enumerate()

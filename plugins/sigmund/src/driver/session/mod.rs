@@ -262,7 +262,7 @@ impl Task {
         let config = Config {
             side,
             trickle_out: channel.trickle_out,
-            ice_servers: !self.shared.network.ice_servers.is_empty(),
+            ice_servers: !self.shared.network().ice_servers.is_empty(),
             negotiation_timeout: timeout,
             ..Config::default()
         };
