@@ -15,6 +15,7 @@
 //! | [`http`] | requests, polite and impolite |
 //! | [`whep`] | the HTTP side of a viewer |
 //! | [`viewer`] | a viewer made of str0m: no GStreamer, no browser |
+//! | [`answerer`] | the same, for offers that others make |
 //! | [`peer`] | WebRTC peers of other makes |
 //! | [`description`] | offers, forged |
 //! | [`browser`] | Chromium and Firefox, driven |
@@ -25,6 +26,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::panic, clippy::print_stderr)]
 
+pub mod answerer;
 pub mod browser;
 pub mod description;
 pub mod http;

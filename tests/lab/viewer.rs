@@ -140,7 +140,7 @@ impl fmt::Debug for Message {
 }
 
 /// What a viewer is told to do with its data channels.
-enum Order {
+pub(crate) enum Order {
     Send(Message),
     Close(String),
 }
@@ -218,28 +218,11 @@ impl Viewer {
         let socket = host.run(|| UdpSocket::bind((host.address(), 0)).expect("ports are left"));
         let mut rtc = build(&manners, &socket);
         let (pending, offer, channels) = make_offer(&mut rtc, &manners);
-        let (orders, to_do) = mpsc::channel();
         let resource = whep::offer(host, endpoint, &edit(&offer), manners.token.as_deref())?;
         accept(&mut rtc, pending, &mend(&resource.answer));
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut engine = Engine {
-            rtc,
-            socket,
-            manners,
-            seen: seen.clone(),
-            stop: stop.clone(),
-            start,
-            datagrams: 0,
-            channels,
-            to_do,
-            unsent: VecDeque::new(),
-        };
-        let thread = thread::spawn(move || {
-            if let Err(error) = engine.run() {
-                engine.seen().error = Some(error);
-            }
-        });
+        let (engine, orders) = Engine::new(rtc, socket, manners, start, channels);
+        let (seen, stop) = (engine.seen.clone(), engine.stop.clone());
+        let thread = thread::spawn(move || engine.live());
         Ok(Self {
             host: host.clone(),
             resource,
@@ -331,7 +314,7 @@ pub fn offer(host: &Host, manners: &Manners) -> String {
     make_offer(&mut build(manners, &socket), manners).1
 }
 
-fn build(manners: &Manners, socket: &UdpSocket) -> Rtc {
+pub(crate) fn build(manners: &Manners, socket: &UdpSocket) -> Rtc {
     let offers = |codec| manners.video.contains(&codec);
     let mut config = Rtc::builder()
         .clear_codecs()
@@ -351,7 +334,7 @@ fn build(manners: &Manners, socket: &UdpSocket) -> Rtc {
 }
 
 /// Channels by their names.
-type Channels = Vec<(ChannelId, String)>;
+pub(crate) type Channels = Vec<(ChannelId, String)>;
 
 fn make_offer(rtc: &mut Rtc, manners: &Manners) -> (SdpPendingOffer, String, Channels) {
     let mut api = rtc.sdp_api();
@@ -383,12 +366,13 @@ fn accept(rtc: &mut Rtc, pending: SdpPendingOffer, answer: &str) {
     accepted.unwrap_or_else(|e| panic!("an answer that does not fit: {e}\n{answer}"));
 }
 
-struct Engine {
+/// What the thread of a viewer does.
+pub(crate) struct Engine {
     rtc: Rtc,
     socket: UdpSocket,
     manners: Manners,
-    seen: Arc<Mutex<Seen>>,
-    stop: Arc<AtomicBool>,
+    pub(crate) seen: Arc<Mutex<Seen>>,
+    pub(crate) stop: Arc<AtomicBool>,
     start: Instant,
     datagrams: u32,
     channels: Channels,
@@ -397,6 +381,37 @@ struct Engine {
 }
 
 impl Engine {
+    /// One that has negotiated, and where it takes orders.
+    pub(crate) fn new(
+        rtc: Rtc,
+        socket: UdpSocket,
+        manners: Manners,
+        start: Instant,
+        channels: Channels,
+    ) -> (Self, mpsc::Sender<Order>) {
+        let (orders, to_do) = mpsc::channel();
+        let engine = Self {
+            rtc,
+            socket,
+            manners,
+            seen: Arc::default(),
+            stop: Arc::default(),
+            start,
+            datagrams: 0,
+            channels,
+            to_do,
+            unsent: VecDeque::new(),
+        };
+        (engine, orders)
+    }
+
+    /// Until it is stopped, or fails.
+    pub(crate) fn live(mut self) {
+        if let Err(error) = self.run() {
+            self.seen().error = Some(error);
+        }
+    }
+
     fn run(&mut self) -> Result<(), String> {
         while !self.stop.load(Ordering::Relaxed) && self.rtc.is_alive() {
             self.obey()?;

@@ -1,5 +1,5 @@
-//! Signalling schemes against the servers that they are for, started here on
-//! loopback. No media: the descriptions are forged.
+//! Signalling schemes against the servers that they are for. On loopback, with
+//! forged descriptions; and in a lab, with media, see [`media`].
 //!
 //! A server that is not installed skips its tests, loudly; with `CI=true` they
 //! fail.
@@ -7,6 +7,7 @@
 
 mod gstwebrtc;
 mod janus;
+mod media;
 mod nats;
 mod server;
 
