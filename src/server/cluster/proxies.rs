@@ -244,7 +244,7 @@ impl Proxy {
             Incoming::Left { peer, .. } => {
                 self.peers.remove(peer);
             }
-            Incoming::Message { .. } => {}
+            Incoming::Message { .. } | Incoming::IceServers(_) => {}
         }
         if let Some(home) = &self.home {
             let (stream, envelope) = (stream.to_owned(), note.into());
