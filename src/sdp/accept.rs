@@ -3,8 +3,9 @@
 use sdp_types::{Attribute, Media, Mid, Session, TypedAttribute};
 
 use super::answer::add_candidates;
+use super::offer::{direction, kind};
 use super::transport::{Transport, tagged_line};
-use super::{Identity, SdpError, data, malformed, parse, write};
+use super::{Identity, Kind, SdpError, data, malformed, parse, write};
 
 /// An answer that webrtcbin can take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct AcceptedAnswer {
     pub mended: String,
     /// Who the far side says it is.
     pub identity: Identity,
+    /// The m-lines on which it sends, by their index.
+    pub sending: Vec<(usize, Kind)>,
     /// Where it takes data channels: the largest message that it takes, in
     /// bytes; at most [`MAX_MESSAGE`](super::MAX_MESSAGE).
     pub max_message: Option<usize>,
@@ -53,6 +56,7 @@ pub fn accept_answer(offer: &str, answer: &str) -> Result<AcceptedAnswer, SdpErr
             add_candidates(media, &transport.candidates, false);
         }
     }
+    let sending = sending(&theirs);
     let mut max_message = None;
     for media in data::data_lines(&mut theirs) {
         let size = data::max_message(media);
@@ -60,6 +64,7 @@ pub fn accept_answer(offer: &str, answer: &str) -> Result<AcceptedAnswer, SdpErr
         max_message = Some(size);
     }
     Ok(AcceptedAnswer {
+        sending,
         max_message,
         mended: write(&theirs),
         identity: transport.identity,
@@ -90,6 +95,15 @@ pub fn transport_mline(description: &str) -> Result<(usize, Option<String>), Sdp
     let tagged = tagged_line(&session);
     let mid = session.medias.get(tagged).and_then(mid);
     Ok((tagged, mid.map(str::to_owned)))
+}
+
+/// The m-lines on which media come to us.
+fn sending(theirs: &Session) -> Vec<(usize, Kind)> {
+    let lines = theirs.medias.iter().enumerate();
+    lines
+        .filter(|(_, media)| media.port != 0 && direction(theirs, media).has_send())
+        .filter_map(|(index, media)| Some((index, kind(media)?)))
+        .collect()
 }
 
 fn mid(media: &Media) -> Option<&str> {

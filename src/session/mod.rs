@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::message::{Candidate, Message};
-use crate::sdp::{self, Identity, OfferPlan, SdpError};
+use crate::sdp::{self, Identity, Kind, OfferPlan, SdpError};
 
 pub use candidates::CandidateCounts;
 pub use config::{Config, Side};
@@ -74,6 +74,7 @@ pub struct Session {
     local: Option<String>,
     identity: Option<Identity>,
     max_message: Option<usize>,
+    heard: Vec<(usize, Kind)>,
     ours: candidates::Local,
     theirs: candidates::Remote,
     proven: bool,
@@ -93,6 +94,7 @@ impl Session {
             local: None,
             identity: None,
             max_message: None,
+            heard: Vec::new(),
             ours: candidates::Local::default(),
             theirs: candidates::Remote::default(),
             proven: false,
@@ -211,6 +213,12 @@ impl Session {
         self.max_message
     }
 
+    /// The m-lines, as webrtcbin knows them, on which the far side sends, once
+    /// both descriptions are there.
+    pub fn heard(&self) -> &[(usize, Kind)] {
+        &self.heard
+    }
+
     /// What became of the candidates that the far side sent one by one.
     pub fn candidates(&self) -> CandidateCounts {
         self.theirs.counts
@@ -235,6 +243,7 @@ impl Session {
             Ok(plan) => {
                 self.identity = Some(plan.identity.clone());
                 self.max_message = plan.data.as_ref().map(|it| it.max_message);
+                self.heard = plan.heard();
                 self.push(Action::Prepare(Box::new(plan.clone())));
                 self.plan = Some(plan);
             }
@@ -251,6 +260,7 @@ impl Session {
             Ok(accepted) => {
                 self.identity = Some(accepted.identity);
                 self.max_message = accepted.max_message;
+                self.heard = accepted.sending;
                 self.push(Action::SetRemote {
                     offer: false,
                     sdp: accepted.mended,

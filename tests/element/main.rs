@@ -13,5 +13,6 @@ mod late;
 mod life;
 mod peers;
 mod pitfalls;
+mod receiving;
 mod scenes;
 mod telling;

@@ -4,6 +4,7 @@
 
 mod act;
 mod json;
+mod look;
 mod watch;
 
 use std::io::{BufRead, Write};

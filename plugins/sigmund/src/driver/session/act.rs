@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sigmund::ladder::{Estimate, Limits};
-use sigmund::sdp::{Codec, Identity, Kind, MediaPlan, OfferPlan, SdpError, TrackOffer, own_offer};
+use sigmund::message::PeerId;
+use sigmund::sdp::{
+    Codec, Identity, Kind, MediaPlan, OfferPlan, SdpError, TrackOffer, own_offer, receive_offer,
+};
 use sigmund::session::{Action, ConnectionEvent, EndReason, Session};
 use sigmund::signaller::{Outgoing, PeerInfo, Refusal};
 use tokio::sync::oneshot;
@@ -15,7 +18,7 @@ use super::{Medium, Task};
 use crate::isolate::HouseTime;
 use crate::media::{Feeder, Lease, Track};
 use crate::runtime;
-use crate::webrtcbin::{self, PeerConnection};
+use crate::webrtcbin::{self, PeerConnection, Receiving};
 
 impl Task {
     /// Does what the session has decided. `Some` ends it.
@@ -65,7 +68,7 @@ impl Task {
             }
             Action::Send(message) => self.tell_peer(message).await,
             Action::Refuse(error) => self.refuse(refusal(error)).await,
-            Action::StartMedia => self.start_media().await,
+            Action::StartMedia => self.start_media(session).await,
             Action::End(reason) => return Some(reason),
         }
         None
@@ -83,10 +86,13 @@ impl Task {
 
     /// Offerer: decides what to offer, and builds the connection for it.
     pub(super) async fn prepare_offer(&mut self, tracks: &[TrackOffer]) -> Result<(), Refusal> {
-        let offer = own_offer(tracks, self.info.receives.as_ref(), false).map_err(refusal)?;
-        self.connect(offer.media, None)
-            .await
-            .map_err(Refusal::Failed)
+        let media = if self.shared.reception.is_some() {
+            receive_offer(&self.receives())
+        } else {
+            let offer = own_offer(tracks, self.info.receives.as_ref(), false);
+            offer.map_err(refusal)?.media
+        };
+        self.connect(media, None).await.map_err(Refusal::Failed)
     }
 
     /// Builds the connection and its senders, while the encoders come up.
@@ -97,22 +103,21 @@ impl Task {
     ) -> Result<(), String> {
         let mut leases = Vec::new();
         for medium in &media {
-            let track = medium.track.and_then(|index| self.tracks.get(index));
-            let track = track.ok_or("a plan for no track")?;
+            let Some(index) = medium.track else { continue };
+            let track = self.tracks.get(index).ok_or("a plan for no track")?;
             leases.push(self.lease(track.clone(), medium.codec).await?);
         }
         let house = self.shared.house.borrow().clone();
         let time = house.ok_or("the pipeline is not playing")?;
-        let (shared, peer, report) = (self.shared.clone(), self.peer.clone(), self.report());
-        let name = match self.number {
-            1 => format!("peer-{peer}"),
-            number => format!("peer-{peer}-{number}"),
+        let spec = Spec {
+            shared: self.shared.clone(),
+            peer: self.peer.clone(),
+            name: format!("peer-{}-{}.{}", self.peer, self.serial, self.number),
+            time,
+            receiving: self.receiving(),
+            report: self.report(),
         };
-        let built = runtime::blocking(move || {
-            let built = build(&shared, &name, &time, &media, identity, &report)?;
-            (shared.on_connection)(&peer, built.0.element());
-            Ok::<_, String>(built)
-        });
+        let built = runtime::blocking(move || build(&spec, &media, identity));
         let (connection, feeders) = built.await.ok_or("building the connection failed")??;
         self.connection = Some(Arc::new(connection));
         self.limits = limits(self.shared.limits, &self.info, &leases);
@@ -136,7 +141,7 @@ impl Task {
             .map_err(|_| "the element is stopping".to_owned())?
     }
 
-    async fn start_media(&mut self) {
+    async fn start_media(&mut self, session: &mut Session) {
         let now = Instant::now();
         self.connected = Some(now);
         self.recovery.handle_connected();
@@ -150,6 +155,7 @@ impl Task {
                 medium.lease.estimate(&medium.feeder, bitrate);
             }
         }
+        self.listen(session).await;
         if self.joined.is_none() {
             self.joined = Some(now);
             let added = Announcement::PeerAdded(self.peer.clone(), self.info.clone());
@@ -178,31 +184,63 @@ fn limits(ours: Limits, info: &PeerInfo, leases: &[Lease]) -> Limits {
 /// What a medium of sound takes, in bit/s, as our encoder makes it.
 const SOUND: u32 = 96_000;
 
-/// On the pool: builds the connection and its senders.
+/// What a connection is made of.
+struct Spec {
+    shared: Arc<Shared>,
+    peer: PeerId,
+    /// Of its bin; no two have the same.
+    name: String,
+    time: HouseTime,
+    receiving: Option<Receiving>,
+    report: webrtcbin::Report,
+}
+
+/// On the pool: builds the connection, its senders and its receivers.
 fn build(
-    shared: &Shared,
-    name: &str,
-    time: &HouseTime,
+    spec: &Spec,
     media: &[MediaPlan],
     identity: Option<Identity>,
-    report: &webrtcbin::Report,
 ) -> Result<(PeerConnection, Vec<Feeder>), String> {
-    let host = shared.element.upgrade().ok_or("the element is gone")?;
+    let host = spec.shared.element.upgrade().ok_or("the element is gone")?;
     let offering = identity.is_none();
-    let mut connection =
-        PeerConnection::build(name, &host, time, &shared.network, identity, report)?;
-    let feeders = media
-        .iter()
-        .enumerate()
-        .map(|(index, plan)| connection.add_sender(index, plan, offering))
-        .collect::<Result<Vec<_>, _>>();
-    match feeders {
-        Ok(feeders) => Ok((connection, feeders)),
+    let mut connection = PeerConnection::build(
+        &spec.name,
+        &host,
+        &spec.time,
+        &spec.shared.network,
+        identity,
+        spec.receiving.as_ref(),
+        &spec.report,
+    )?;
+    match add_media(&mut connection, media, offering) {
+        Ok(feeders) => {
+            (spec.shared.on_connection)(&spec.peer, connection.element());
+            Ok((connection, feeders))
+        }
         Err(error) => {
             connection.stop(&host);
             Err(error)
         }
     }
+}
+
+/// An m-line each; one that only receives may have several plans, a codec each.
+fn add_media(
+    connection: &mut PeerConnection,
+    media: &[MediaPlan],
+    offering: bool,
+) -> Result<Vec<Feeder>, String> {
+    let mut feeders = Vec::new();
+    let lines = media.chunk_by(|a, b| a.mline == b.mline);
+    for (index, plans) in lines.enumerate() {
+        match plans {
+            [plan] if plan.track.is_some() => {
+                feeders.push(connection.add_sender(index, plan, offering)?);
+            }
+            plans => connection.add_receiver(plans, offering)?,
+        }
+    }
+    Ok(feeders)
 }
 
 fn refusal(error: SdpError) -> Refusal {

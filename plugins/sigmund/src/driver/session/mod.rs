@@ -3,6 +3,7 @@
 
 mod act;
 mod again;
+mod receive;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +21,10 @@ use super::announce::Announcement;
 use super::host::{Report, Shared};
 use super::snapshot::PeerStats;
 use crate::media::{Feeder, Format, Lease, Track};
+use crate::receive::Outlet;
 use crate::runtime;
-use crate::webrtcbin::{self, PeerConnection, SenderReport};
+use crate::webrtcbin::{self, IncomingStream, PeerConnection, SenderReport};
+use receive::Ears;
 
 /// Events that may wait for a session. A peer that fills it is ended.
 const INBOX: usize = 512;
@@ -55,6 +58,12 @@ pub(in crate::driver) enum Event {
     Connection(u32, ConnectionEvent),
     /// It is to end.
     Close(EndReason),
+    /// Its peer is gone, and signalling knows.
+    Left(String),
+    /// A stream of its peer's has begun: on which connection, and which one.
+    Stream(u32, IncomingStream),
+    /// Somebody has linked or unlinked a source pad.
+    Relinked(Outlet),
     /// A track flows in another format.
     TrackChanged(Track),
     /// A track was removed.
@@ -63,11 +72,16 @@ pub(in crate::driver) enum Event {
     EncodingFailed(Track, Codec, String),
 }
 
+/// Tells sessions of peers with the same name apart.
+pub(in crate::driver) type Serial = u64;
+
 /// The host's hold on a session.
 #[derive(Debug)]
 pub(in crate::driver) struct SessionHandle {
     inbox: mpsc::Sender<Event>,
     flooded: Arc<AtomicBool>,
+    serial: Serial,
+    leaving: bool,
 }
 
 impl SessionHandle {
@@ -77,11 +91,27 @@ impl SessionHandle {
             self.flooded.store(true, Ordering::Relaxed);
         }
     }
+
+    /// Which one it is.
+    pub(in crate::driver) fn serial(&self) -> Serial {
+        self.serial
+    }
+
+    /// Its peer is gone: it ends, and tells signalling no more.
+    pub(in crate::driver) fn leave(&mut self, reason: String) {
+        self.leaving = true;
+        self.tell(Event::Left(reason));
+    }
+
+    /// Is it about to end?
+    pub(in crate::driver) fn is_leaving(&self) -> bool {
+        self.leaving
+    }
 }
 
 /// Starts a session.
 pub(in crate::driver) fn spawn(
-    peer: PeerId,
+    (peer, serial): (PeerId, Serial),
     info: PeerInfo,
     tracks: Vec<Track>,
     shared: Arc<Shared>,
@@ -94,6 +124,7 @@ pub(in crate::driver) fn spawn(
         limits: shared.limits,
         peer,
         recovery: Recovery::new(info.again, shared.give_up, began),
+        serial,
         info,
         tracks,
         gone: Vec::new(),
@@ -105,21 +136,26 @@ pub(in crate::driver) fn spawn(
         joined: None,
         number: 1,
         media: Vec::new(),
+        ears: Ears::default(),
         connection: None,
         connected: None,
         retired: None,
         sent: SenderReport::default(),
         sent_before: SenderReport::default(),
+        left: false,
     };
     runtime::spawn(task.run(inbox));
     SessionHandle {
         inbox: sender,
         flooded,
+        serial,
+        leaving: false,
     }
 }
 
 struct Task {
     peer: PeerId,
+    serial: Serial,
     info: PeerInfo,
     tracks: Vec<Track>,
     /// Tracks that were removed meanwhile.
@@ -135,6 +171,8 @@ struct Task {
     /// Counts connections, so that a late report of one is not taken for the next one's.
     number: u32,
     media: Vec<Medium>,
+    /// What comes in.
+    ears: Ears,
     connection: Option<Arc<PeerConnection>>,
     /// Since when media flows.
     connected: Option<Instant>,
@@ -145,6 +183,8 @@ struct Task {
     /// What the connection has sent, and what those before it had.
     sent: SenderReport,
     sent_before: SenderReport,
+    /// Is its peer gone, as signalling has told us?
+    left: bool,
 }
 
 /// One of our media on its way to this peer.
@@ -170,6 +210,9 @@ impl Task {
     /// What our tracks can be sent as, once the stream has started. Tracks
     /// that have no caps when the rest has had them for a while are left out.
     async fn offers(&mut self) -> Result<Vec<TrackOffer>, String> {
+        if self.tracks.is_empty() {
+            return self.house().await.map(|_| Vec::new());
+        }
         let mut started = self.shared.started.subscribe();
         let tracks = self.tracks.clone();
         let since = tokio::time::timeout(START_WAIT, started.wait_for(Option::is_some)).await;
@@ -218,7 +261,7 @@ impl Task {
         let side = match channel.offerer {
             Offerer::Them => Side::Answerer {
                 tracks,
-                receives: Vec::new(),
+                receives: self.receives(),
                 data: false,
             },
             Offerer::Us => {
@@ -281,6 +324,10 @@ impl Task {
             let timeout = timeout.map(tokio::time::Instant::from_std);
             tokio::select! {
                 event = inbox.recv() => match event {
+                    Some(Event::Stream(number, stream)) => {
+                        self.hear_on(&mut session, number, stream).await;
+                    }
+                    Some(Event::Relinked(outlet)) => self.relinked(&mut session, &outlet).await,
                     Some(event) => self.handle(&mut session, event),
                     None => session.close(EndReason::Closed("the element is gone".into())),
                 },
@@ -302,6 +349,12 @@ impl Task {
                 }
             }
             Event::Close(reason) => session.close(reason),
+            Event::Left(reason) => {
+                self.left = true;
+                session.close(EndReason::Left(reason));
+            }
+            // Taken before, as they take time.
+            Event::Stream(..) | Event::Relinked(_) => (),
             Event::TrackChanged(track) => {
                 let stale = |m: &Medium| {
                     m.lease.track().is(&track) && !still_gives(&track, m.lease.codec())
@@ -354,7 +407,7 @@ impl Task {
         let joined = self.joined.unwrap_or(now);
         let stats = PeerStats {
             protocol: self.info.protocol.clone(),
-            codecs: self.media.iter().map(|m| m.lease.codec()).collect(),
+            codecs: self.codecs(),
             joined_in: joined - self.began,
             age: now - joined,
             connections: self.number,
@@ -381,16 +434,19 @@ impl Task {
         for medium in self.media.drain(..) {
             medium.lease.leave(&medium.feeder);
         }
-        self.send(Outgoing::End {
-            peer: self.peer.clone(),
-            reason: reason.to_string(),
-        })
-        .await;
+        if !self.left {
+            self.send(Outgoing::End {
+                peer: self.peer.clone(),
+                reason: reason.to_string(),
+            })
+            .await;
+        }
         if was_added {
             let removed = Announcement::PeerRemoved(self.peer.clone(), reason.to_string());
             self.shared.announcer.announce(removed);
         }
         gst::info!(super::CAT, "session {} ended: {reason}", self.peer);
+        self.let_go(matches!(reason, EndReason::Failed(_))).await;
         if let Some(connection) = self.connection.take() {
             if was_connected && !matches!(reason, EndReason::Silent(_)) {
                 say_goodbye(&connection).await;
@@ -398,7 +454,8 @@ impl Task {
             free(&self.shared.element, &self.peer, connection).await;
         }
         self.await_retired().await;
-        self.tell_host(Report::Ended(self.peer.clone())).await;
+        self.tell_host(Report::Ended(self.peer.clone(), self.serial))
+            .await;
     }
 
     /// Where the present connection reports.
