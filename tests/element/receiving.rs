@@ -58,10 +58,9 @@ fn pictures_and_sound_come_out_raw() {
     });
     assert_moving(&sight);
     assert!(sight.caps[0].contains("width=(int)640"), "{:?}", sight.caps);
-    // 200 ms of jitterbuffer; the rest is what a busy machine takes.
-    let mut ages: Vec<_> = sight.pictures.iter().map(|it| it.age).collect();
-    ages.sort_unstable();
-    assert!((150..1000).contains(&ages[ages.len() / 2]), "{ages:?}");
+    // What jitterbuffers hold back at most is what sinks wait for.
+    let latency = receiver.count(Command::Latency);
+    assert!((200..1500).contains(&latency), "{latency} ms");
     let sound = seen(&mut receiver, "look-sound", "sound", |it| {
         it.pitches.len() > 60
     });
@@ -146,7 +145,10 @@ fn pads_that_nobody_links_hold_up_nobody() {
         it.buffers > before + 100
     });
     // Another form for who comes next.
-    receiver.ask(branch("again", "video/x-h264 ! fakesink name=frames"));
+    receiver.ask(branch(
+        "again",
+        "capsfilter caps=video/x-h264 ! fakesink name=frames",
+    ));
     eventually(SOON, "frames", || {
         (rendered(&mut receiver, "frames") > 30).then_some(())
     });
@@ -203,14 +205,16 @@ fn a_request_from_downstream_brings_a_keyframe() {
     let asked = |sender: &mut Publisher| {
         let stats = sender.get("cam", "stats");
         let peers = stats.as_object().into_iter().flatten();
-        let plis = peers.filter_map(|(_, peer)| peer["pli-count"].as_u64());
+        let plis = peers.filter_map(|(_, peer)| {
+            Some(peer["pli-count"].as_u64()? + peer["fir-count"].as_u64()?)
+        });
         plis.sum::<u64>()
     };
     let before = asked(&mut sender);
     receiver.ask(Command::AskForKeyframe {
         element: "look".into(),
     });
-    eventually(SOON, "a PLI", || {
+    eventually(SOON, "a PLI or FIR", || {
         (asked(&mut sender) > before).then_some(())
     });
 }

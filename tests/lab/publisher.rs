@@ -85,6 +85,8 @@ pub enum Command {
         /// Name of the element.
         element: String,
     },
+    /// The latency of the pipeline in ms, which must be live.
+    Latency,
     /// Sends a request for a keyframe upstream from an element's sink pad.
     AskForKeyframe {
         /// Name of the element.

@@ -56,6 +56,14 @@ pub(crate) fn obey(
             let look = look.lock().expect("nobody panics with it");
             serde_json::to_value(&look.sight).map_err(|e| e.to_string())
         }
+        Command::Latency => {
+            let mut query = gst::query::Latency::new();
+            let answered = pipeline.query(&mut query);
+            match query.result() {
+                (true, least, _) if answered => Ok(json!(least.mseconds())),
+                other => Err(format!("{other:?}")),
+            }
+        }
         Command::AskForKeyframe { element } => {
             let pad = find(pipeline, &element)?.static_pad("sink");
             let pad = pad.ok_or("it has no sink pad")?;

@@ -88,7 +88,10 @@ fn factories(codec: Codec) -> Vec<gst::ElementFactory> {
     let kind = gst::ElementFactoryType::DECODER | media;
     let caps = match codec {
         Codec::H264 => gst::Caps::new_empty_simple("video/x-h264"),
-        Codec::Vp8 => gst::Caps::new_empty_simple("video/x-vp8"),
+        // There are decoders for films with a mask, which take nothing else.
+        Codec::Vp8 => gst::Caps::builder("video/x-vp8")
+            .field("codec-alpha", false)
+            .build(),
         Codec::Opus => gst::Caps::new_empty_simple("audio/x-opus"),
     };
     let all = gst::ElementFactory::factories_with_type(kind, gst::Rank::MARGINAL);

@@ -359,11 +359,11 @@ fn answer(
             true
         }
         // Live: it goes on by itself, and has no end.
-        gst::QueryViewMut::Seeking(question) => {
-            let start = gst::ClockTime::ZERO;
-            question.set(false, start, gst::ClockTime::NONE);
+        gst::QueryViewMut::Seeking(question) if question.format() == gst::Format::Time => {
+            question.set(false, gst::ClockTime::ZERO, gst::ClockTime::NONE);
             true
         }
+        gst::QueryViewMut::Seeking(_) => false,
         gst::QueryViewMut::Latency(_) => {
             if !gst::Pad::query_default(pad, parent, query)
                 && let gst::QueryViewMut::Latency(question) = query.view_mut()
