@@ -9,11 +9,12 @@ use sigmund_tests::{Publisher, Relay, eventually};
 use crate::scenes::{self, PICTURE, SOON, SOUND, Stage};
 
 /// Where pictures are looked at.
-const LOOK: &str = "videoconvert ! video/x-raw,format=I420 ! identity name=look ! fakesink";
+const LOOK: &str =
+    "videoconvert ! video/x-raw,format=I420 ! identity name=look ! fakesink sync=true";
 
 /// Where sound is listened to.
 const LISTEN: &str =
-    "audioconvert ! audio/x-raw,format=S16LE ! identity name=look-sound ! fakesink";
+    "audioconvert ! audio/x-raw,format=S16LE ! identity name=look-sound ! fakesink sync=true";
 
 fn source(endpoint: &str, properties: &str) -> String {
     let uri = endpoint.replacen("http", "whep+http", 1);
