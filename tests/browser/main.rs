@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod crowd;
+mod data;
 mod embed;
 mod heal;
 mod page;

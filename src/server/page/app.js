@@ -1,8 +1,10 @@
 // Ties the page together: the address bar, the list, the player, the buttons.
+import { Console } from './console.js';
 import { Panel } from './panel.js';
 import { Player } from './player.js';
 import { Problem } from './errors.js';
 import { StreamList } from './streams.js';
+import { navigate } from './navigate.js';
 import { prepare } from './watch.js';
 
 // Everything is found beside this file, also behind a proxy's path.
@@ -19,6 +21,7 @@ const player = new Player(
 );
 const list = new StreamList(new URL('streams', BASE), () => token.value, listed);
 const panel = new Panel($('panel'));
+const data = new Console($('data'));
 // A stream named in the address is wanted before the list is known.
 const wanted = streamInAddress();
 // Until somebody chooses, a stream that is the only one plays at once.
@@ -35,6 +38,7 @@ globalThis.sigmund = {
   get state() { return player.state; },
   get problem() { return player.problem ?? listProblem; },
   get watch() { return player.watch; },
+  get channels() { return data.channels; },
   get stream() { return player.stream; },
   get ttff() { return player.ttff; },
 };
@@ -213,7 +217,10 @@ addEventListener('pageshow', ({ persisted }) => {
   list.start();
   if (player.stream) player.play(player.stream);
 });
+// The picture of a stream that asks for it takes pointer and keys.
+navigate({ get: (label) => data.channels?.get(label) ?? null }, video);
 player.addEventListener('change', () => {
+  data.follow(player.watch);
   if (player.state === 'connecting' || player.state === 'idle') panel.clear();
   render();
 });

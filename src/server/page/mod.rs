@@ -32,6 +32,16 @@ pub(super) const FILES: &[File] = &[
         body: include_str!("app.js"),
     },
     File {
+        path: "channels.js",
+        content_type: SCRIPT,
+        body: include_str!("channels.js"),
+    },
+    File {
+        path: "console.js",
+        content_type: SCRIPT,
+        body: include_str!("console.js"),
+    },
+    File {
         path: "errors.js",
         content_type: SCRIPT,
         body: include_str!("errors.js"),
@@ -40,6 +50,11 @@ pub(super) const FILES: &[File] = &[
         path: "graph.js",
         content_type: SCRIPT,
         body: include_str!("graph.js"),
+    },
+    File {
+        path: "navigate.js",
+        content_type: SCRIPT,
+        body: include_str!("navigate.js"),
     },
     File {
         path: "panel.js",
