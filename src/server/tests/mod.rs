@@ -95,11 +95,19 @@ impl Publisher {
 
     /// The next peer, and its offer.
     async fn joined(&mut self) -> (PeerId, String) {
+        self.offered("whep").await
+    }
+
+    /// The next peer, which comes by `protocol`, and its offer.
+    async fn offered(&mut self, protocol: &str) -> (PeerId, String) {
         let joined = self.hear().await;
         let Incoming::Joined { peer, info } = joined else {
             panic!("{joined:?}")
         };
-        assert_eq!(info.protocol, "whep");
+        assert_eq!(info.protocol, protocol);
+        // A publisher's peers come the usual way, a receiver's say which.
+        let said = (protocol == "whip").then_some(crate::server::resource::CHANNEL);
+        assert!(said.is_none() || info.channel == said, "{info:?}");
         let offer = self.hear().await;
         let Incoming::Message {
             peer: from,

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::access::Token;
-use crate::server::resource::CHANNEL;
 use crate::signaller::Refusal;
 
 const FRAGMENT: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n\
@@ -19,24 +18,7 @@ async fn receiver() -> Publisher {
 impl Publisher {
     /// The next who wants to send, and what it offers.
     async fn sender(&mut self) -> (PeerId, String) {
-        let joined = self.hear().await;
-        let Incoming::Joined { peer, info } = joined else {
-            panic!("{joined:?}")
-        };
-        assert_eq!(
-            (info.protocol.as_str(), info.channel),
-            ("whip", Some(CHANNEL))
-        );
-        let offer = self.hear().await;
-        let Incoming::Message {
-            peer: from,
-            message: Message::Offer { sdp },
-        } = offer
-        else {
-            panic!("{offer:?}")
-        };
-        assert_eq!(from, peer);
-        (peer, sdp)
+        self.offered("whip").await
     }
 
     /// Somebody sends.
