@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Config;
+use super::relays::is_relay;
 use crate::sdp::{CandidateLine, check_candidate};
 
 /// Our candidates, and when the description that waits for them leaves.
@@ -65,6 +66,8 @@ pub struct CandidateCounts {
 #[derive(Debug, Default)]
 pub(super) struct Remote {
     pub(super) counts: CandidateCounts,
+    /// How many of those taken are relayed.
+    relayed: usize,
     /// Came before the remote description was set.
     pub(super) early: Vec<String>,
 }
@@ -75,6 +78,7 @@ impl Remote {
         match check_candidate(line) {
             Ok(CandidateLine::Usable(line)) if self.counts.taken < most => {
                 self.counts.taken += 1;
+                self.relayed += usize::from(is_relay(&line));
                 return Some(line);
             }
             // Never forwarded: webrtcbin needs no end, and text would confuse it.
@@ -83,5 +87,11 @@ impl Remote {
             Ok(CandidateLine::Usable(_)) | Err(_) => self.counts.ignored += 1,
         }
         None
+    }
+
+    /// Has it sent relayed candidates only? Those that we skip may lead to a
+    /// direct path all the same (RFC 8445 section 7.3.1.3).
+    pub(super) fn is_relay_only(&self) -> bool {
+        self.relayed > 0 && self.relayed == self.counts.taken && self.counts.skipped == 0
     }
 }

@@ -35,6 +35,12 @@ pub struct Config {
     pub gather_bound: Duration,
     /// Is a STUN or TURN server configured?
     pub ice_servers: bool,
+    /// How long direct paths are looked for alone, from when both descriptions
+    /// are there; relayed candidates wait meanwhile. Only with `trickle_out`.
+    /// Zero: not at all.
+    pub head_start: Duration,
+    /// Do our own relays wait for [`Action::AddRelays`](super::Action::AddRelays)?
+    pub late_relays: bool,
     /// From the beginning to `Connected`.
     pub negotiation_timeout: Duration,
     /// How many candidates are taken from the far side, besides those in its
@@ -54,6 +60,8 @@ impl Default for Config {
             gather_settle: Duration::from_millis(10),
             gather_bound: Duration::from_millis(500),
             ice_servers: false,
+            head_start: Duration::from_millis(400),
+            late_relays: false,
             negotiation_timeout: Duration::from_secs(15),
             max_candidates: 128,
         }

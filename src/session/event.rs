@@ -63,6 +63,8 @@ pub enum Action {
     },
     /// Hand a remote candidate to ICE; the m-line is the transport's (0).
     AddCandidate(String),
+    /// Direct paths have had their head start: let ICE use the TURN servers.
+    AddRelays,
     /// Send a note.
     Send(Message),
     /// Turn the peer away; [`End`](Self::End) follows.

@@ -10,6 +10,7 @@ mod config;
 mod edge;
 mod event;
 mod recovery;
+mod relays;
 mod rounds;
 
 #[cfg(test)]
@@ -77,6 +78,9 @@ pub struct Session {
     far: Option<FarSide>,
     ours: candidates::Local,
     theirs: candidates::Remote,
+    head_start: relays::HeadStart,
+    /// Gathering has ended, but for relays that wait.
+    gathered: bool,
     proven: bool,
     keyed: bool,
     ice_failed: bool,
@@ -96,6 +100,8 @@ impl Session {
             far: None,
             ours: candidates::Local::default(),
             theirs: candidates::Remote::default(),
+            head_start: relays::HeadStart::default(),
+            gathered: false,
             proven: false,
             keyed: false,
             ice_failed: false,
@@ -121,6 +127,9 @@ impl Session {
             }
             Message::Candidate(candidate) => self.handle_candidate(&candidate.candidate),
             // Of no use to ICE: webrtcbin tries what it has until it times out.
+            Message::EndOfCandidates if self.theirs.is_relay_only() => {
+                self.head_start.give_up(now);
+            }
             Message::EndOfCandidates => (),
             // One connection is all that a session has; `Recovery` counts rounds.
             Message::Again { .. } => self.close(EndReason::left("it has lost its path")),
@@ -191,6 +200,7 @@ impl Session {
         let gathered = match self.phase {
             Phase::Connected | Phase::Ended => return None,
             Phase::Gathering => self.ours.due(&self.config),
+            Phase::Connecting => self.head_start.due(),
             _ => None,
         };
         self.deadline.into_iter().chain(gathered).min()
@@ -264,7 +274,9 @@ impl Session {
         let Some(line) = self.theirs.check(line, self.config.max_candidates) else {
             return;
         };
-        if self.is_remote_set() {
+        if self.head_start_applies() && relays::is_relay(&line) {
+            self.head_start.hold(line);
+        } else if self.is_remote_set() {
             self.push(Action::AddCandidate(line));
         } else {
             self.theirs.early.push(line);
@@ -318,6 +330,11 @@ impl Session {
     }
 
     fn handle_gathering_complete(&mut self) {
+        if self.config.late_relays && self.phase != Phase::Connected {
+            // Relays are candidates, too.
+            self.gathered = true;
+            return;
+        }
         let first = !std::mem::replace(&mut self.ours.complete, true);
         if first && self.config.trickle_out && self.is_local_sent() {
             self.send_candidates();
@@ -342,9 +359,33 @@ impl Session {
         } else if self.is_local_sent() {
             self.send_candidates();
         }
+        if self.phase == Phase::Connecting && self.head_start_applies() {
+            self.run_head_start(now);
+        }
         if self.phase == Phase::Connecting && self.proven && self.keyed && self.step(Event::Secured)
         {
             self.push(Action::StartMedia);
+            if self.gathered {
+                self.handle_gathering_complete();
+            }
+        }
+    }
+
+    /// Do relays wait, ours or theirs?
+    fn head_start_applies(&self) -> bool {
+        self.config.trickle_out && !self.config.head_start.is_zero() && self.head_start.holds()
+    }
+
+    fn run_head_start(&mut self, now: Instant) {
+        self.head_start.begin(now, self.config.head_start);
+        let Some(held) = self.head_start.finish(now) else {
+            return;
+        };
+        if self.config.late_relays {
+            self.push(Action::AddRelays);
+        }
+        for line in held {
+            self.push(Action::AddCandidate(line));
         }
     }
 

@@ -6,6 +6,7 @@ mod offerer;
 mod pair;
 mod properties;
 mod recovery;
+mod relays;
 mod rounds;
 
 use std::time::Duration;
