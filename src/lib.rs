@@ -12,6 +12,7 @@
 //! | [`access`] | tokens, origins, limits |
 //! | `fuzzing` | for tests: all that reads what comes from elsewhere |
 //! | [`signaller`] | `net`: the [`signaller::Signaller`] trait, the registry of schemes, the supervisor |
+//! | [`tunnel`] | `net`: TLS towards TURN servers, for a library that has none |
 //! | [`server`] | `net`: the page, WHEP, WHIP, and the streams they offer and take |
 //!
 //! The modules above `signaller` are pure: no socket, no clock (time is an
@@ -35,3 +36,5 @@ pub mod server;
 pub mod session;
 #[cfg(feature = "net")]
 pub mod signaller;
+#[cfg(feature = "net")]
+pub mod tunnel;

@@ -2,16 +2,18 @@
 //! and speaks with signalling.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sigmund::address::{IceScheme, IceServer};
+use sigmund::address::IceServer;
 use sigmund::ladder::Limits;
 use sigmund::message::PeerId;
 use sigmund::sdp::Codec;
 use sigmund::session::EndReason;
 use sigmund::signaller::supervisor::{Event as Signalling, Supervisor};
 use sigmund::signaller::{Capabilities, Incoming, Outgoing, PeerInfo, Refusal, Signaller};
+use sigmund::tunnel::Tunnels;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::announce::{Announcement, Announcer};
@@ -70,6 +72,7 @@ pub(super) struct Shared {
     pub(super) network: Network,
     /// What signalling hands out besides; renewed now and then.
     pub(super) ice_servers: watch::Sender<Vec<IceServer>>,
+    pub(super) tunnels: Tunnels,
     pub(super) channel: Capabilities,
     pub(super) announcer: Announcer,
     pub(super) on_connection: OnConnection,
@@ -83,9 +86,7 @@ impl Shared {
     pub(super) fn network(&self) -> Network {
         let mut network = self.network.clone();
         for server in &*self.ice_servers.borrow() {
-            // libnice has no TLS for TURN.
-            let usable = server.scheme != IceScheme::Turns;
-            if usable && !network.ice_servers.contains(server) {
+            if !network.ice_servers.contains(server) {
                 network.ice_servers.push(server.clone());
             }
         }
@@ -182,6 +183,7 @@ impl Host {
                 codecs: config.codecs,
                 limits: config.limits,
                 give_up: config.give_up,
+                tunnels: tunnels(config.network.tls_ca.clone(), &config.announcer),
                 network: config.network,
                 ice_servers: watch::Sender::default(),
                 channel,
@@ -250,6 +252,14 @@ impl Host {
             let _ = stopped.await;
         }
     }
+}
+
+fn tunnels(ca: Option<PathBuf>, announcer: &Announcer) -> Tunnels {
+    let announcer = announcer.clone();
+    Tunnels::new(
+        ca,
+        Arc::new(move |text| announcer.announce(Announcement::Warning(text))),
+    )
 }
 
 impl Task {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gst::prelude::*;
 use sigmund::access::Token;
-use sigmund::address::{IceScheme, IceServer};
+use sigmund::address::{IceScheme, IceServer, Transport};
 use sigmund::sdp::{Codec, Kind};
 use sigmund::signaller::{Options, Role, TlsFiles};
 
@@ -112,6 +112,8 @@ impl Common {
             ice_servers: self.ice_servers()?,
             relay_only: self.ice_transport_policy == IceTransportPolicy::Relay,
             port_range: self.port_range()?,
+            late_relays: false,
+            tls_ca: self.tls_ca.clone().map(Into::into),
         })
     }
 
@@ -120,12 +122,10 @@ impl Common {
             Some(list) => IceServer::parse_list(list).map_err(|e| format!("ice-servers: {e}"))?,
             None => Vec::new(),
         };
-        if servers.iter().any(|s| s.scheme == IceScheme::Turns) {
-            return Err(
-                "ice-servers: turns: would go out unencrypted (libnice has no TLS for TURN); \
-                 media is encrypted anyway, use turn://…?transport=tcp"
-                    .into(),
-            );
+        let dtls =
+            |it: &IceServer| it.scheme == IceScheme::Turns && it.transport == Some(Transport::Udp);
+        if servers.iter().any(dtls) {
+            return Err("ice-servers: turns: is TLS over TCP; leave out transport=udp".into());
         }
         Ok(servers)
     }
@@ -260,7 +260,8 @@ fn network_properties<S: HasCommon>() -> Vec<Property<S>> {
             text(
                 "ice-servers",
                 "STUN and TURN servers, separated by commas: stun://HOST[:PORT], \
-                 turn://USER:PASSWORD@HOST[:PORT][?transport=udp|tcp], percent-encoded"
+                 turn://USER:PASSWORD@HOST[:PORT][?transport=udp|tcp], \
+                 turns://USER:PASSWORD@HOST[:PORT] (TLS, verified), percent-encoded"
             )
         ),
         property!(

@@ -60,6 +60,11 @@ pub(super) fn hide_host_name(webrtcbin: &gst::Element) {
     }
 }
 
+/// Is there an IPv4 address to gather candidates on?
+pub(crate) fn has_ipv4() -> bool {
+    local_addresses().iter().any(IpAddr::is_ipv4)
+}
+
 /// The addresses to gather host candidates on: all that can be routed to, or
 /// loopback where there is nothing else (sandboxes, CI).
 fn local_addresses() -> Vec<IpAddr> {

@@ -5,6 +5,7 @@
 //! immutable snapshot (the [`guard`]). Quirks are named where they are met,
 //! each with the GStreamer version that has it.
 
+mod agent;
 mod association;
 mod certificate;
 mod channel;
@@ -17,6 +18,7 @@ mod statistics;
 mod text;
 mod watch;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,8 @@ use crate::media::Feeder;
 pub(crate) use channel::{Accept, Arrivals, Channel, ChannelState};
 use guard::Guard;
 
+pub(crate) use agent::takes_late_relays;
+pub(crate) use interfaces::has_ipv4;
 pub(crate) use statistics::{NetworkReport, SenderReport};
 
 /// Tells the owner what happened. Never blocks; called from any thread.
@@ -48,6 +52,11 @@ pub(crate) struct Network {
     pub(crate) relay_only: bool,
     /// UDP ports to use, `None` for any.
     pub(crate) port_range: Option<(u16, u16)>,
+    /// Do TURN servers wait for [`PeerConnection::add_relays`]?
+    pub(crate) late_relays: bool,
+    /// A certificate authority that `turns:` servers may have, besides the
+    /// system's: a PEM file.
+    pub(crate) tls_ca: Option<PathBuf>,
 }
 
 /// One webrtcbin with its senders, in a bin of its own inside the element.
@@ -59,6 +68,8 @@ pub(crate) struct PeerConnection {
     guard: Arc<Guard>,
     transceivers: Vec<WebRTCRTPTransceiver>,
     remb: remb::Remb,
+    /// Has TURN servers, which want to be told when it ends.
+    relays: Vec<IceServer>,
 }
 
 impl PeerConnection {
@@ -99,6 +110,7 @@ impl PeerConnection {
             webrtcbin,
             guard,
             transceivers: Vec::new(),
+            relays: Vec::new(),
             remb: remb::Remb::default(),
         };
         if let Err(error) = connection.start(host, time, network) {
@@ -116,11 +128,15 @@ impl PeerConnection {
     ) -> Result<(), String> {
         self.bin.start_in(host, time)?;
         interfaces::hide_host_name(&self.webrtcbin);
-        for server in network
-            .ice_servers
-            .iter()
+        let servers = network.ice_servers.iter();
+        self.relays = servers
             .filter(|s| s.scheme != IceScheme::Stun)
-        {
+            .cloned()
+            .collect();
+        if network.late_relays {
+            return Ok(());
+        }
+        for server in &self.relays {
             let uri = server.to_gstreamer_uri();
             if !self
                 .webrtcbin
@@ -132,6 +148,17 @@ impl PeerConnection {
             }
         }
         Ok(())
+    }
+
+    /// Lets TURN servers that were kept back join the race.
+    pub(crate) fn add_relays(&self) {
+        if let Some(agent) = agent::Agent::of(&self.webrtcbin) {
+            for server in &self.relays {
+                if !agent.add_relay(server) {
+                    gst::warning!(gst::CAT_DEFAULT, "libnice does not take {server:?}");
+                }
+            }
+        }
     }
 
     /// The webrtcbin itself, for `webrtcbin-ready`.
@@ -283,6 +310,11 @@ impl PeerConnection {
         self.guard.settle();
         self.webrtcbin.set_locked_state(true);
         let _ = self.webrtcbin.set_state(gst::State::Null);
+        if !self.relays.is_empty()
+            && let Some(agent) = agent::Agent::of(&self.webrtcbin)
+        {
+            agent.close();
+        }
         self.bin.stop_in(host);
     }
 }

@@ -16,7 +16,7 @@ use super::{ITS_CHANNELS, Medium, Task};
 use crate::isolate::HouseTime;
 use crate::media::{Feeder, Lease, Track};
 use crate::runtime;
-use crate::webrtcbin::{self, PeerConnection};
+use crate::webrtcbin::{self, Network, PeerConnection};
 
 impl Task {
     /// Does what the session has decided. `Some` ends it.
@@ -67,6 +67,7 @@ impl Task {
                     runtime::blocking(move || connection.add_candidate(&candidate)).await;
                 }
             }
+            Action::AddRelays => self.add_relays().await,
             Action::Send(message) => self.tell_peer(message).await,
             Action::Refuse(error) => self.refuse(refusal(error)).await,
             Action::StartMedia => self.start_media().await,
@@ -110,6 +111,7 @@ impl Task {
         }
         let house = self.shared.house.borrow().clone();
         let time = house.ok_or("the pipeline is not playing")?;
+        let network = self.network().await;
         let (shared, peer, report) = (self.shared.clone(), self.peer.clone(), self.report());
         let name = match self.number {
             1 => format!("peer-{peer}"),
@@ -122,7 +124,7 @@ impl Task {
         });
         let built = runtime::blocking(move || {
             let offering = identity.is_none();
-            let built = build(&shared, &name, &time, &media, identity, &report)?;
+            let built = build(&shared, &name, &time, &network, &media, identity, &report)?;
             (shared.on_connection)(&peer, built.0.element());
             if let Some(links) = &mut links {
                 links.prepare(&built.0, offering);
@@ -202,14 +204,14 @@ fn build(
     shared: &Shared,
     name: &str,
     time: &HouseTime,
+    network: &Network,
     media: &[MediaPlan],
     identity: Option<Identity>,
     report: &webrtcbin::Report,
 ) -> Result<(PeerConnection, Vec<Feeder>), String> {
     let host = shared.element.upgrade().ok_or("the element is gone")?;
     let offering = identity.is_none();
-    let mut connection =
-        PeerConnection::build(name, &host, time, &shared.network(), identity, report)?;
+    let mut connection = PeerConnection::build(name, &host, time, network, identity, report)?;
     let feeders = media
         .iter()
         .enumerate()
@@ -240,6 +242,7 @@ pub(super) fn name(action: &Action) -> &'static str {
         Action::CreateAnswer => "create answer",
         Action::SetLocal { .. } => "set local description",
         Action::AddCandidate(_) => "add candidate",
+        Action::AddRelays => "add relays",
         Action::Send(_) => "send",
         Action::Refuse(_) => "refuse",
         Action::StartMedia => "start media",

@@ -4,6 +4,7 @@
 mod act;
 mod again;
 mod data;
+mod relays;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -263,6 +264,12 @@ impl Task {
             side,
             trickle_out: channel.trickle_out,
             ice_servers: !self.shared.network().ice_servers.is_empty(),
+            head_start: if self.shared.network.relay_only {
+                Duration::ZERO
+            } else {
+                Config::default().head_start
+            },
+            late_relays: self.late_relays(),
             negotiation_timeout: timeout,
             ..Config::default()
         };
