@@ -47,16 +47,21 @@ pub fn turn() -> MutexGuard<'static, ()> {
 impl Browser {
     /// Starts one on `host`.
     pub fn start(host: &Host, kind: Kind) -> Self {
-        Self::start_with(host, kind, None)
+        Self::launch(host, kind, None, &[])
     }
 
     /// Starts one with a camera and a microphone that are not real, which pages of
     /// `origin` may use although they come without encryption.
     pub fn with_camera(host: &Host, kind: Kind, origin: &str) -> Self {
-        Self::start_with(host, kind, Some(origin))
+        Self::launch(host, kind, Some(origin), &[])
     }
 
-    fn start_with(host: &Host, kind: Kind, trusted: Option<&str>) -> Self {
+    /// Starts one with more arguments (Chromium only).
+    pub fn start_with(host: &Host, kind: Kind, arguments: &[&str]) -> Self {
+        Self::launch(host, kind, None, arguments)
+    }
+
+    fn launch(host: &Host, kind: Kind, trusted: Option<&str>, arguments: &[&str]) -> Self {
         static PORTS: AtomicU16 = AtomicU16::new(9500);
         let port = PORTS.fetch_add(1, Ordering::Relaxed);
         let home = new_home();
@@ -69,6 +74,9 @@ impl Browser {
         let mut capabilities = kind.capabilities(&home);
         if let Some(origin) = trusted {
             kind.add_camera(&mut capabilities, origin);
+        }
+        if let Some(list) = capabilities["goog:chromeOptions"]["args"].as_array_mut() {
+            list.extend(arguments.iter().map(|&it| it.into()));
         }
         let Value::Object(capabilities) = capabilities else {
             unreachable!("it is written as one")

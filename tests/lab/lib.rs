@@ -6,9 +6,11 @@
 //! | [`network`] | [`Lab`]: hosts with addresses of their own, joined by a bridge |
 //! | [`internet`] | a public segment, and sites behind routers |
 //! | [`nat`] | what those routers do to the ones behind them |
+//! | [`coturn`] | coturn: STUN and TURN by UDP, TCP and TLS |
 //! | [`process`] | programs on those hosts, gone when the test is |
 //! | [`publisher`] | a pipeline in a process of its own, asked and told over a pipe |
 //! | [`relay`] | `sigmund serve` |
+//! | [`world`] | two people in such networks, with signalling and TURN to help them |
 //! | [`stamp`] | a counter and a clock drawn into the picture, read back from it |
 //! | [`media`] | the clips, and files made once |
 //! | [`messages`] | messages that both ends of a test can make, and know again |
@@ -28,6 +30,7 @@
 
 pub mod answerer;
 pub mod browser;
+pub mod coturn;
 pub mod description;
 pub mod http;
 pub mod internet;
@@ -43,15 +46,18 @@ pub mod relay;
 pub mod stamp;
 pub mod viewer;
 pub mod whep;
+pub mod world;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use coturn::Coturn;
 pub use internet::{Internet, Site};
 pub use nat::Nat;
 pub use network::{Host, Lab};
 pub use publisher::Publisher;
 pub use relay::Relay;
+pub use world::World;
 
 /// Asks `probe` until it has an answer; panics with `what` after `limit`.
 #[track_caller]

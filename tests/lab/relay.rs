@@ -16,14 +16,15 @@ use crate::process::{Process, build_directory};
 /// Long for a machine that is busy with other tests.
 const START: Duration = Duration::from_secs(20);
 
-/// Where it listens.
+/// Where it listens, if nothing else is said.
 const PORT: u16 = 8080;
 
-/// A standalone server for everybody, on port 8080 of its host. Killed when
-/// dropped.
+/// A standalone server for everybody, on port 8080 of its host or another.
+/// Killed when dropped.
 #[derive(Debug)]
 pub struct Relay {
     host: Host,
+    port: u16,
     arguments: Vec<String>,
     process: Process,
 }
@@ -31,10 +32,16 @@ pub struct Relay {
 impl Relay {
     /// Starts one; `arguments` follow `sigmund serve --listen …`.
     pub fn start(host: &Host, arguments: &[&str]) -> Self {
+        Self::start_on(host, PORT, arguments)
+    }
+
+    /// Starts one that listens on `port`.
+    pub fn start_on(host: &Host, port: u16, arguments: &[&str]) -> Self {
         let arguments: Vec<_> = arguments.iter().map(|&it| it.to_owned()).collect();
         let relay = Self {
             host: host.clone(),
-            process: spawn(host, &arguments),
+            port,
+            process: spawn(host, port, &arguments),
             arguments,
         };
         relay.await_port();
@@ -48,13 +55,17 @@ impl Relay {
 
     /// Starts it again after [`kill`](Self::kill).
     pub fn restart(&mut self) {
-        self.process = spawn(&self.host, &self.arguments);
+        self.process = spawn(&self.host, self.port, &self.arguments);
         self.await_port();
     }
 
     /// The page that shows `stream`.
     pub fn page(&self, stream: &str) -> String {
-        format!("http://{}:{PORT}/#stream={stream}", self.host.address())
+        format!(
+            "http://{}:{}/#stream={stream}",
+            self.host.address(),
+            self.port
+        )
     }
 
     /// Where its pages come from.
@@ -64,12 +75,16 @@ impl Relay {
 
     /// As `rtcsink`'s `uri` takes it.
     pub fn uri(&self, stream: &str) -> String {
-        format!("sigmund+ws://{}:{PORT}/{stream}", self.host.address())
+        format!(
+            "sigmund+ws://{}:{}/{stream}",
+            self.host.address(),
+            self.port
+        )
     }
 
     /// The names of the streams that it lists; `None` while it is away.
     pub fn streams(&self, seen_from: &Host) -> Option<Vec<String>> {
-        let url = format!("http://{}:{PORT}/streams", self.host.address());
+        let url = format!("http://{}:{}/streams", self.host.address(), self.port);
         let body = seen_from.run(|| {
             let mut response = ureq::get(&url).call().ok()?;
             response.body_mut().read_to_string().ok()
@@ -82,16 +97,16 @@ impl Relay {
     }
 
     fn await_port(&self) {
-        let address = (self.host.address(), PORT);
+        let address = (self.host.address(), self.port);
         eventually(START, "the server listens", || {
             self.host.run(|| TcpStream::connect(address).ok())
         });
     }
 }
 
-fn spawn(host: &Host, arguments: &[String]) -> Process {
+fn spawn(host: &Host, port: u16, arguments: &[String]) -> Process {
     let program = program();
-    let listen = format!("{}:{PORT}", host.address());
+    let listen = format!("{}:{port}", host.address());
     let mut command = host.command(program.to_str().expect("it is readable"));
     command.args(["serve", "--listen", &listen]).args(arguments);
     Process::spawn("sigmund-serve", command)
