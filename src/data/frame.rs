@@ -8,10 +8,10 @@
 //! 0x02 credit            eight bytes follow: how much has been read so far, big-endian
 //! ```
 
-use super::Kind;
+use super::{Kind, MAX_MESSAGE};
 
 /// The most that a frame has around its message, in bytes.
-pub const HEADER: usize = 9;
+pub const HEADER: usize = 13;
 
 const BINARY: u8 = 0x00;
 const TEXT: u8 = 0x01;
@@ -45,12 +45,29 @@ pub enum FrameError {
     /// It ends too soon.
     #[error("a frame of {0} bytes is too short")]
     Short(usize),
+    /// It says that it has another length.
+    #[error("a frame that is not as long as it says")]
+    Length,
     /// Nobody knows what it is.
     #[error("a frame of an unknown kind, {0:#04x}")]
     Unknown(u8),
     /// It should be text, and is not.
     #[error("a text that is not UTF-8")]
     NotUtf8,
+}
+
+/// How long a frame is of which this is the beginning; `None` if it is no
+/// message, or more than anybody sends.
+pub fn whole(beginning: &[u8]) -> Option<usize> {
+    let (first, rest) = beginning.split_first()?;
+    if ![BINARY, TEXT].contains(&(first & !TIMED)) {
+        return None;
+    }
+    let length = u32::from_be_bytes(*rest.first_chunk()?);
+    let length = usize::try_from(length)
+        .ok()
+        .filter(|it| *it <= MAX_MESSAGE)?;
+    Some(length + if first & TIMED == 0 { 5 } else { HEADER })
 }
 
 impl<'a> Frame<'a> {
@@ -69,6 +86,10 @@ impl<'a> Frame<'a> {
             FINISH if first == FINISH => return Ok(Self::Finish),
             _ => return Err(FrameError::Unknown(first)),
         };
+        if whole(wire) != Some(wire.len()) {
+            return Err(FrameError::Length);
+        }
+        let rest = rest.get(4..).ok_or(short)?;
         let (time, bytes) = match first & TIMED {
             0 => (None, rest),
             _ => number(rest).map(|(time, rest)| (Some(time), rest))?,
@@ -95,6 +116,9 @@ impl<'a> Frame<'a> {
                 };
                 let mut wire = Vec::with_capacity(HEADER + bytes.len());
                 wire.push(kind | time.map_or(0, |_| TIMED));
+                // Nobody sends more than MAX_MESSAGE.
+                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                wire.extend(length.to_be_bytes());
                 wire.extend(time.iter().flat_map(|time| time.to_be_bytes()));
                 wire.extend_from_slice(bytes);
                 wire
@@ -112,11 +136,16 @@ mod tests {
     #[test]
     fn what_is_no_frame_is_refused() {
         assert_eq!(Frame::read(&[]), Err(FrameError::Short(0)));
-        assert_eq!(Frame::read(&[0x10, 1, 2]), Err(FrameError::Short(3)));
+        assert_eq!(Frame::read(&[0x10, 1, 2]), Err(FrameError::Length));
+        let longer = [BINARY, 0, 0, 0, 3, 1, 2];
+        assert_eq!(Frame::read(&longer), Err(FrameError::Length));
+        assert_eq!(whole(&longer), Some(8));
+        assert_eq!(whole(&[BINARY, 0xff, 0, 0, 0]), None);
         assert_eq!(Frame::read(&[CREDIT, 1]), Err(FrameError::Short(2)));
         assert_eq!(Frame::read(&[0x12; 9]), Err(FrameError::Unknown(0x12)));
         assert_eq!(Frame::read(&[0x80]), Err(FrameError::Unknown(0x80)));
-        assert_eq!(Frame::read(&[TEXT, 0xff]), Err(FrameError::NotUtf8));
+        let text = [TEXT, 0, 0, 0, 1, 0xff];
+        assert_eq!(Frame::read(&text), Err(FrameError::NotUtf8));
     }
 
     proptest! {
@@ -130,6 +159,7 @@ mod tests {
             let wire = message.write();
             prop_assert!(wire.len() <= HEADER + body.len());
             prop_assert_eq!(Frame::read(&wire), Ok(message));
+            prop_assert_eq!(whole(&wire[..5]), Some(wire.len()));
             let credit = Frame::Credit(read).write();
             prop_assert_eq!(Frame::read(&credit), Ok(Frame::Credit(read)));
             let finish = Frame::Finish.write();
@@ -138,7 +168,7 @@ mod tests {
 
         #[test]
         fn nothing_on_the_wire_panics(wire: Vec<u8>) {
-            let _ = Frame::read(&wire);
+            let _ = (Frame::read(&wire), whole(&wire));
         }
     }
 }

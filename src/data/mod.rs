@@ -23,17 +23,17 @@ mod queue;
 
 pub use channel::{Channel, MAX_ID, find_channel};
 pub use credit::{Budget, Receipt, WINDOW};
-pub use frame::{Frame, FrameError, HEADER};
+pub use frame::{Frame, FrameError, HEADER, whole};
 pub use message::{FarSide, Kind, Refused};
 pub use navigation::{Navigation, NavigationError};
 pub use queue::{Overflow, Pushed, Queue};
 
 /// The largest message, in bytes. It reaches those who announce that they take
-/// as much: browsers do, and we.
+/// as much: browsers do; and our own ends.
 pub const MAX_MESSAGE: usize = 256 * 1024;
 
 /// The largest message that arrives in one piece, in bytes. GStreamer's SCTP
-/// hands over larger ones in several, without saying so: nobody is asked for them.
+/// hands over larger ones in several, so we ask nobody else to send them.
 pub const MAX_PIECE: usize = 64 * 1024;
 
 /// How much of messages may wait for one reader, in bytes.

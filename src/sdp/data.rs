@@ -52,9 +52,10 @@ pub(super) fn is_data(media: &Media) -> bool {
 /// What the far side takes.
 pub(super) fn far_side(media: &Media) -> FarSide {
     let frames = media.get_first_attribute_value(FRAMES).flatten();
+    let framed = frames.is_some_and(|version| version.trim() == FRAMES_VERSION);
     FarSide {
-        max_message: max_message(media),
-        framed: frames.is_some_and(|version| version.trim() == FRAMES_VERSION),
+        max_message: if framed { MAX_WIRE } else { max_message(media) },
+        framed,
     }
 }
 
@@ -112,7 +113,8 @@ pub(crate) fn with_max_message(description: String) -> Result<String, SdpError> 
     Ok(write(&session))
 }
 
-/// Our own description for the far side, with the largest message that we take.
+/// Our own description for the far side, with the largest message that we take
+/// from anybody: what comes in several pieces only our own ends put together.
 pub(crate) fn announced(description: String) -> Result<String, SdpError> {
     if !description.contains("m=application") {
         return Ok(description);

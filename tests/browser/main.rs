@@ -5,6 +5,7 @@
 
 mod calls;
 mod crowd;
+mod data;
 mod embed;
 mod heal;
 mod page;

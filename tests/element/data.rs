@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sigmund_tests::messages::{Heard, pattern};
+use sigmund_tests::messages::pattern;
 use sigmund_tests::publisher::{Command, Event};
 use sigmund_tests::viewer::{Manners, Message, Viewer};
 use sigmund_tests::{Publisher, eventually};
@@ -43,29 +43,6 @@ fn listener(labels: &[&str]) -> Manners {
     }
 }
 
-fn push(publisher: &mut Publisher, seed: u64, size: usize, text: bool, count: u64) {
-    publisher.ask(Command::Push {
-        element: "in".into(),
-        seed,
-        size,
-        text,
-        count,
-    });
-}
-
-fn pull(publisher: &mut Publisher, most: usize) -> Vec<Heard> {
-    let element = "out".into();
-    let heard = publisher.ask(Command::Pull { element, most });
-    serde_json::from_value(heard).expect("the publisher speaks our language")
-}
-
-fn warning(publisher: &Publisher, about: &str) {
-    publisher.wait_for(about, |event| match event {
-        Event::Warning { text, .. } => text.contains(about).then_some(()),
-        _ => None,
-    });
-}
-
 fn join(stage: &Stage, publisher: &Publisher, manners: Manners) -> Viewer {
     Viewer::try_join(&stage.viewer, &publisher.whep("cam"), manners).expect("let in")
 }
@@ -84,7 +61,7 @@ fn each_size_and_kind_goes_both_ways_or_is_refused() {
     });
     // What comes back says that the channel is open at both ends.
     viewer.send("chat", true, b"hello".to_vec());
-    let hello = eventually(SOON, "hello", || pull(&mut publisher, 1).pop());
+    let hello = eventually(SOON, "hello", || publisher.pull("out", 1).pop());
     assert_eq!((hello.peer.as_deref(), hello.text), (Some(&*peer), true));
     assert_eq!(hello.label.as_deref(), Some("chat"));
 
@@ -94,7 +71,7 @@ fn each_size_and_kind_goes_both_ways_or_is_refused() {
             seed += 1;
             let what = format!("{size} bytes, text {text}");
             let before = viewer.seen().messages.len();
-            push(&mut publisher, seed, size, text, 1);
+            publisher.push("in", seed, size, text, 1);
             if to {
                 let got = eventually(SOON, &format!("{what} to the viewer"), || {
                     viewer.seen().messages.get(before).cloned()
@@ -102,14 +79,14 @@ fn each_size_and_kind_goes_both_ways_or_is_refused() {
                 let (label, data) = ("chat".into(), pattern(seed, size, text));
                 assert!(got == Message { label, text, data }, "{what}: {got:?}");
             } else {
-                warning(&publisher, "an empty message");
+                publisher.warning("an empty message");
             }
             if !from {
                 continue;
             }
             viewer.send("chat", text, pattern(seed, size, text));
             let got = eventually(SOON, &format!("{what} from the viewer"), || {
-                pull(&mut publisher, 1).pop()
+                publisher.pull("out", 1).pop()
             });
             assert!(got.is(seed, size, text), "{what}: {got:?}");
         }
@@ -118,7 +95,7 @@ fn each_size_and_kind_goes_both_ways_or_is_refused() {
     publisher.assert_healthy();
 
     // Nobody takes that: whoever sends it is told so, and stops.
-    push(&mut publisher, 1, 256 * K + 1, false, 1);
+    publisher.push("in", 1, 256 * K + 1, false, 1);
     let error = publisher.error();
     assert!(error.contains("nobody takes more than 262144"), "{error}");
 }
@@ -138,13 +115,13 @@ fn a_viewer_that_takes_less_stops_nobody_else() {
     for viewer in [&small, &large] {
         viewer.has_channel("chat");
         eventually(SOON, "the way is open", || {
-            push(&mut publisher, 1, 100, false, 1);
+            publisher.push("in", 1, 100, false, 1);
             (!viewer.seen().messages.is_empty()).then_some(())
         });
     }
-    push(&mut publisher, 7, 64 * K + 1, false, 1);
-    push(&mut publisher, 8, 64 * K, false, 1);
-    warning(&publisher, "takes at most 65536");
+    publisher.push("in", 7, 64 * K + 1, false, 1);
+    publisher.push("in", 8, 64 * K, false, 1);
+    publisher.warning("takes at most 65536");
     let got = |viewer: &Viewer, seed, size| {
         let wanted = pattern(seed, size, false);
         eventually(SOON, "its message", || {
@@ -182,7 +159,7 @@ fn channels_are_opened_by_either_side_and_share_a_connection_with_media() {
     });
     // The far side may learn sooner than we that it is open.
     eventually(SOON, "a message", || {
-        push(&mut publisher, 3, 500, true, 1);
+        publisher.push("in", 3, 500, true, 1);
         let seen = viewer.seen();
         seen.messages
             .iter()
@@ -190,7 +167,7 @@ fn channels_are_opened_by_either_side_and_share_a_connection_with_media() {
             .then_some(())
     });
     viewer.send("control", false, vec![1, 2, 3]);
-    let got = eventually(SOON, "an answer", || pull(&mut publisher, 1).pop());
+    let got = eventually(SOON, "an answer", || publisher.pull("out", 1).pop());
     assert_eq!((got.size, got.text), (3, false));
     viewer.watch(10);
     publisher.assert_healthy();
@@ -208,7 +185,7 @@ fn a_channel_that_is_agreed_on_needs_no_announcement() {
     };
     let viewer = join(&stage, &publisher, manners);
     eventually(SOON, "a message", || {
-        push(&mut publisher, 3, 500, true, 1);
+        publisher.push("in", 3, 500, true, 1);
         let seen = viewer.seen();
         seen.messages.first().cloned()
     });
@@ -226,13 +203,13 @@ fn a_hundred_thousand_messages_keep_their_order() {
     viewer.has_channel("chat");
     let patience = Duration::from_secs(60);
     eventually(SOON, "the way is open", || {
-        push(&mut publisher, 0, 32, false, 1);
+        publisher.push("in", 0, 32, false, 1);
         (!viewer.seen().messages.is_empty()).then_some(())
     });
     std::thread::sleep(Duration::from_millis(200));
     let before = viewer.seen().messages.len();
     for batch in 0..ALL / BATCH {
-        push(&mut publisher, batch * BATCH, 32, false, BATCH);
+        publisher.push("in", batch * BATCH, 32, false, BATCH);
         let goal = before + usize::try_from((batch + 1) * BATCH).unwrap();
         eventually(patience, "a batch at the viewer", || {
             (viewer.count() >= goal).then_some(())
@@ -250,7 +227,7 @@ fn a_hundred_thousand_messages_keep_their_order() {
         let mut next = batch * BATCH;
         let what = format!("batch {batch} from the viewer");
         eventually(patience, &what, || {
-            for heard in pull(&mut publisher, 2000) {
+            for heard in publisher.pull("out", 2000) {
                 assert!(heard.is(next, 32, false), "number {next}: {heard:?}");
                 next += 1;
             }
@@ -277,7 +254,7 @@ fn a_flood_meets_a_bound_and_its_channel_is_closed_with_a_reason() {
     for _ in 0..600 {
         viewer.send("flood", false, vec![7; 64 * K]);
     }
-    warning(&publisher, "faster than its messages are read");
+    publisher.warning("faster than its messages are read");
     eventually(SOON, "its channel is closed", || {
         (viewer.seen().closed_channels > 0).then_some(())
     });
@@ -285,7 +262,7 @@ fn a_flood_meets_a_bound_and_its_channel_is_closed_with_a_reason() {
     assert!(grown < 24 * 1024, "it has grown by {grown} KiB");
     witness.watch(10);
     publisher.assert_healthy();
-    assert!(!pull(&mut publisher, 1).is_empty());
+    assert!(!publisher.pull("out", 1).is_empty());
 }
 
 #[test]
@@ -301,20 +278,20 @@ fn a_slow_viewer_loses_messages_and_the_user_is_told() {
     for viewer in [&slow, &quick] {
         viewer.has_channel("chat");
         eventually(SOON, "the way is open", || {
-            push(&mut publisher, 1, 10, false, 1);
+            publisher.push("in", 1, 10, false, 1);
             (!viewer.seen().messages.is_empty()).then_some(())
         });
     }
     let before = publisher.usage().memory;
     let start = quick.count();
     for round in 1..=60 {
-        push(&mut publisher, round * 100, 64 * K, false, 8);
+        publisher.push("in", round * 100, 64 * K, false, 8);
         let goal = start + usize::try_from(round * 8).unwrap();
         eventually(SOON, "the quick one keeps up", || {
             (quick.count() >= goal).then_some(())
         });
     }
-    warning(&publisher, "does not keep up");
+    publisher.warning("does not keep up");
     let grown = publisher.usage().memory.saturating_sub(before);
     assert!(grown < 24 * 1024, "it has grown by {grown} KiB");
     publisher.assert_healthy();
@@ -332,24 +309,24 @@ fn closing_garbage_and_vanishing_harm_nobody_else() {
     let garbage = join(&stage, &publisher, listener(&["chat"]));
     garbage.has_channel("chat");
     garbage.send("chat", true, vec![0xff, 0xfe, 0xfd]);
-    warning(&publisher, "not UTF-8");
+    publisher.warning("not UTF-8");
     let leaves = join(&stage, &publisher, listener(&["chat"]));
     leaves.has_channel("chat");
     for seed in 0..20 {
-        push(&mut publisher, seed, 64 * K, false, 1);
+        publisher.push("in", seed, 64 * K, false, 1);
     }
     leaves.leave();
     let vanishes = join(&stage, &publisher, listener(&["chat"]));
     vanishes.has_channel("chat");
     vanishes.vanish();
     let before = witness.count();
-    push(&mut publisher, 99, 100, false, 1);
+    publisher.push("in", 99, 100, false, 1);
     eventually(SOON, "the witness still hears", || {
         (witness.count() > before).then_some(())
     });
     witness.send("chat", true, b"still here".to_vec());
     eventually(SOON, "and is heard", || {
-        let heard = pull(&mut publisher, 100);
+        let heard = publisher.pull("out", 100);
         heard.iter().any(|it| it.size == 10).then_some(())
     });
     publisher.assert_healthy();

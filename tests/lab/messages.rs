@@ -27,20 +27,17 @@ impl Heard {
     }
 }
 
-/// A message of `size` bytes that no other seed makes: printable if it is text.
+/// A message of `size` bytes, printable if it is text; `pattern` in page.js
+/// makes the same.
 pub fn pattern(seed: u64, size: usize, text: bool) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
+    let byte = |at: usize| {
+        let mixed = (at * 31 + (at >> 8) * 7) as u64 + seed * 17 + seed / 90;
+        match text {
+            true => 32 + (mixed % 95) as u8,
+            false => (mixed % 251) as u8,
+        }
     };
-    let mut bytes: Vec<u8> = (0..size).map(|_| next()).collect();
-    if text {
-        bytes.iter_mut().for_each(|byte| *byte = b' ' + *byte % 95);
-    }
-    bytes
+    (0..size).map(byte).collect()
 }
 
 /// FNV-1a, 64 bits: a difference shows.

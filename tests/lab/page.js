@@ -118,4 +118,47 @@ const lab = {
     (window.labPeers ??= []).push(peer);
     return { answered, first };
   },
+
+  // The same as in messages.rs.
+  pattern(seed, size, text) {
+    const mixed = (at) => at * 31 + (at >> 8) * 7 + seed * 17 + Math.floor(seed / 90);
+    if (text) return Array.from({ length: size }, (_, at) => String.fromCharCode(32 + mixed(at) % 95)).join('');
+    return Uint8Array.from({ length: size }, (_, at) => mixed(at) % 251).buffer;
+  },
+
+  same(data, seed, size, text) {
+    const wanted = lab.pattern(seed, size, text);
+    if (text) return data === wanted;
+    // Not instanceof: scripts of a test may have an ArrayBuffer of their own.
+    if (data?.byteLength !== size) return false;
+    const [left, right] = [new Uint8Array(data), new Uint8Array(wanted)];
+    return left.every((byte, at) => byte === right[at]);
+  },
+
+  // Joins by WHEP with a data channel and nothing else.
+  async talk(url, label) {
+    const peer = new RTCPeerConnection();
+    const channel = peer.createDataChannel(label);
+    channel.binaryType = 'arraybuffer';
+    window.labTalk = { peer, channel, heard: [] };
+    channel.onmessage = ({ data }) => labTalk.heard.push(data);
+    const opened = new Promise((resolve, reject) => {
+      channel.onopen = resolve;
+      setTimeout(() => reject(new Error(`not open: ${peer.connectionState}`)), 15000);
+    });
+    await peer.setLocalDescription();
+    await new Promise((resolve) => {
+      peer.onicecandidate = ({ candidate }) => candidate ?? resolve();
+      setTimeout(resolve, 1000);
+    });
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/sdp' },
+      body: peer.localDescription.sdp,
+    });
+    if (response.status !== 201) throw new Error(`${response.status}: ${await response.text()}`);
+    await peer.setRemoteDescription({ type: 'answer', sdp: await response.text() });
+    await opened;
+    return peer.sctp.maxMessageSize;
+  },
 };

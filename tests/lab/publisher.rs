@@ -16,6 +16,7 @@ use std::{env, thread};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::messages;
 use crate::network::Host;
 use crate::process::{Process, Usage, build_directory};
 use crate::whep;
@@ -299,6 +300,35 @@ impl Publisher {
         all.into_iter()
             .filter(|e| e.class.contains("Encoder/Video"))
             .collect()
+    }
+
+    /// Pushes messages into an `appsrc`; see [`Command::Push`].
+    #[track_caller]
+    pub fn push(&mut self, element: &str, seed: u64, size: usize, text: bool, count: u64) {
+        self.ask(Command::Push {
+            element: element.into(),
+            seed,
+            size,
+            text,
+            count,
+        });
+    }
+
+    /// What has come into an `appsink`, at most so many messages.
+    #[track_caller]
+    pub fn pull(&mut self, element: &str, most: usize) -> Vec<messages::Heard> {
+        let element = element.into();
+        let heard = self.ask(Command::Pull { element, most });
+        serde_json::from_value(heard).expect("the publisher speaks our language")
+    }
+
+    /// Waits for a warning with these words.
+    #[track_caller]
+    pub fn warning(&self, words: &str) {
+        self.wait_for(words, |event| match event {
+            Event::Warning { text, .. } => text.contains(words).then_some(()),
+            _ => None,
+        });
     }
 
     /// A count: [`Command::Decrypted`], [`Command::Stamped`].

@@ -31,8 +31,27 @@ pub(crate) fn counts(pipeline: &gst::Pipeline) -> Arc<Counts> {
     pipeline.connect_deep_element_added(move |_, _, element| consider(&handle, element));
     if let Some(stamp) = pipeline.by_name("stamp") {
         draw_stamps(&stamp, counts.stamped.clone());
+        report_navigation(&stamp);
     }
     counts
+}
+
+/// Reports what comes upstream of somebody's pointer and keys.
+fn report_navigation(element: &gst::Element) {
+    let Some(pad) = element.static_pad("src") else {
+        return;
+    };
+    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {
+        let structure = info.event().and_then(|event| event.structure());
+        let name = "application/x-gst-navigation";
+        if let Some(structure) = structure.filter(|it| it.name() == name) {
+            report(&Event::Message {
+                name: "navigation".to_owned(),
+                fields: json::structure(structure),
+            });
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 fn consider(counts: &Counts, element: &gst::Element) {

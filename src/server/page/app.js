@@ -1,11 +1,13 @@
 // Ties the page together: the address bar, the list, the player, the studio, the
 // buttons. What a stream is for decides which of the two shows it.
+import { Console } from './console.js';
 import { Panel, SENDING, WATCHING } from './panel.js';
 import { Player } from './player.js';
 import { Problem } from './errors.js';
 import { StreamList } from './streams.js';
 import { Studio } from './studio.js';
 import { StudioView } from './studioview.js';
+import { navigate } from './navigate.js';
 import { prepare } from './watch.js';
 
 // Everything is found beside this file, also behind a proxy's path.
@@ -24,6 +26,7 @@ const studio = new Studio(video, $('self'), BASE, () => token.value);
 const studioView = new StudioView(studio);
 const list = new StreamList(new URL('streams', BASE), () => token.value, listed);
 const panel = new Panel($('panel'));
+const data = new Console($('data'));
 // A stream named in the address is wanted before the list is known.
 const wanted = streamInAddress();
 // Until somebody chooses, a stream that is the only one plays at once.
@@ -41,6 +44,7 @@ globalThis.sigmund = {
   get state() { return shown().state; },
   get problem() { return shown().problem ?? listProblem; },
   get watch() { return player.watch; },
+  get channels() { return data.channels; },
   get stream() { return shown().stream; },
   get ttff() { return player.ttff; },
 };
@@ -267,7 +271,10 @@ addEventListener('pageshow', ({ persisted }) => {
   list.start();
   if (player.stream) player.play(player.stream);
 });
+// The picture of a stream that asks for it takes pointer and keys.
+navigate({ get: (label) => data.channels?.get(label) ?? null }, video);
 player.addEventListener('change', () => {
+  data.follow(player.watch);
   if (player.state === 'connecting' || (player.state === 'idle' && !studio.stream)) panel.clear(WATCHING);
   render();
 });

@@ -42,6 +42,16 @@ pub(super) const FILES: &[File] = &[
         body: include_str!("channel.js"),
     },
     File {
+        path: "channels.js",
+        content_type: SCRIPT,
+        body: include_str!("channels.js"),
+    },
+    File {
+        path: "console.js",
+        content_type: SCRIPT,
+        body: include_str!("console.js"),
+    },
+    File {
         path: "conversation.js",
         content_type: SCRIPT,
         body: include_str!("conversation.js"),
@@ -60,6 +70,11 @@ pub(super) const FILES: &[File] = &[
         path: "graph.js",
         content_type: SCRIPT,
         body: include_str!("graph.js"),
+    },
+    File {
+        path: "navigate.js",
+        content_type: SCRIPT,
+        body: include_str!("navigate.js"),
     },
     File {
         path: "panel.js",

@@ -2,7 +2,7 @@
 
 let known;
 
-/** The codecs that this browser decodes, best first. */
+/** The codecs that this browser decodes, best first; and it takes data channels. */
 export function capabilities() {
   const list = (kind) =>
     RTCRtpReceiver.getCapabilities(kind).codecs
@@ -11,7 +11,7 @@ export function capabilities() {
         profile: /profile-level-id=([0-9a-f]{6})/i.exec(sdpFmtpLine)?.[1],
       }))
       .slice(0, 64);
-  known ??= { video: list('video'), audio: list('audio') };
+  known ??= { video: list('video'), audio: list('audio'), data: true };
   return known;
 }
 

@@ -2,12 +2,16 @@
 // elements <rtc-stream src="…"> and <rtc-publish src="…">. docs/sigmund-js.md
 // explains them. What else it needs lies beside it.
 import { Call } from './call.js';
+import { Channels } from './channels.js';
+import { navigate } from './navigate.js';
 import { StreamError } from './problems.js';
 import { Publish } from './publish.js';
 import { RtcPublish } from './rtcpublish.js';
 import { Watch, prepare, show } from './watch.js';
 
-export { Call, Publish, RtcPublish, StreamError, Watch, prepare, show };
+export {
+  Call, Channels, Publish, RtcPublish, StreamError, Watch, navigate, prepare, show,
+};
 
 /** Plays a stream, and keeps at it. See `Watch`. */
 export const watch = (src, options) => new Watch(src, options);
@@ -31,7 +35,7 @@ const STYLE = `
 const WORDS = { connecting: 'Connecting …', live: '', closed: '' };
 
 /**
- * `<rtc-stream src token controls muted autoplay give-up>`: a picture, and
+ * `<rtc-stream src token controls muted autoplay give-up navigation>`: a picture, and
  * words where there is none. Parts to style: `video`, `status`, `button`. Its
  * event `state` follows `Watch`; its attribute `state` can be styled.
  */
@@ -41,6 +45,8 @@ export class RtcStream extends HTMLElement {
   #status = document.createElement('p');
   #button = document.createElement('button');
   #watch = null;
+  #channels = null;
+  #navigation = null;
   #planned = false;
   #isBlocked = false;
 
@@ -78,6 +84,14 @@ export class RtcStream extends HTMLElement {
   }
   #token;
 
+  /** Its data channels, see `Channels`; null while there are none. */
+  get channels() { return this.#channels; }
+
+  /** See `Channels.send`. */
+  send(data, label) {
+    return this.#channels?.send(data, label) ?? false;
+  }
+
   /** Begins, or goes on. */
   play() {
     if (!this.#watch) this.#begin();
@@ -87,7 +101,11 @@ export class RtcStream extends HTMLElement {
 
   /** Shows nothing any more, until `play` is called. */
   stop() {
+    this.#channels?.close();
+    this.#navigation?.();
     this.#watch?.close();
+    this.#channels = null;
+    this.#navigation = null;
     this.#watch = null;
     this.#video.srcObject = null;
     this.#render();
@@ -142,9 +160,19 @@ export class RtcStream extends HTMLElement {
     const giveUp = Number(this.getAttribute('give-up')) * 1000 || undefined;
     this.#watch = watch(new URL(this.src, document.baseURI).href, { token: this.token, giveUp });
     show(this.#watch, this.#video, () => this.#block(true));
+    this.#attend(new Channels(this.#watch));
     const mine = this.#watch;
     mine.addEventListener('state', () => mine === this.#watch && this.#render());
     this.#render();
+  }
+
+  // Its events go on as ours.
+  #attend(channels) {
+    this.#channels = channels;
+    if (this.hasAttribute('navigation')) this.#navigation = navigate(channels, this.#video);
+    channels.addEventListener('channel', () => channels === this.#channels && this.dispatchEvent(new Event('channel')));
+    channels.addEventListener('message', ({ label, data }) =>
+      channels === this.#channels && this.dispatchEvent(Object.assign(new Event('message'), { label, data })));
   }
 
   // Browsers play no sound before somebody has touched the page.

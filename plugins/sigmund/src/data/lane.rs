@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use sigmund::data::{FarSide, Frame, Kind, Receipt};
+use sigmund::data::{FarSide, Frame, Kind, Receipt, whole};
 use sigmund::message::PeerId;
 
 use super::Outlet;
@@ -46,6 +46,8 @@ struct State {
     asked: bool,
     /// What the far side has granted last.
     granted: Option<u64>,
+    /// The beginning of a frame whose rest is to come.
+    partial: Vec<u8>,
     /// Why the channel is to be closed.
     fault: Option<String>,
     closed: bool,
@@ -107,6 +109,11 @@ impl Lane {
         &self.label
     }
 
+    /// Does every message arrive?
+    pub(crate) fn is_reliable(&self) -> bool {
+        self.reliable
+    }
+
     /// Do both ends heed credits on it?
     pub(crate) fn is_credited(&self) -> bool {
         self.reliable && self.is_framed()
@@ -140,12 +147,35 @@ impl Lane {
                 false => self.fail("it sent a text that is not UTF-8".to_owned()),
             };
         }
-        let read = match kind {
-            Kind::Binary => Frame::read(&bytes),
-            Kind::Text => return self.fail("it sent a text where frames were agreed".to_owned()),
-        };
-        let cost = bytes.len();
-        match read {
+        match kind {
+            Kind::Binary => match self.join(bytes) {
+                Some(frame) => self.hear_frame(frame),
+                None => self.ring(),
+            },
+            Kind::Text => self.fail("it sent a text where frames were agreed".to_owned()),
+        }
+    }
+
+    /// Puts the pieces of a frame together: GStreamer hands over what has more
+    /// than 64 KiB in several, one after the other.
+    fn join(&self, bytes: glib::Bytes) -> Option<glib::Bytes> {
+        let mut state = self.state();
+        if state.partial.is_empty() {
+            if whole(&bytes).is_none_or(|length| length <= bytes.len()) {
+                return Some(bytes);
+            }
+            state.partial.extend_from_slice(&bytes);
+            return None;
+        }
+        state.partial.extend_from_slice(&bytes);
+        let length = whole(&state.partial)?;
+        (state.partial.len() >= length)
+            .then(|| glib::Bytes::from_owned(std::mem::take(&mut state.partial)))
+    }
+
+    fn hear_frame(&self, frame: glib::Bytes) {
+        let cost = frame.len();
+        match Frame::read(&frame) {
             Ok(Frame::Credit(read)) => {
                 self.state().granted = Some(read);
                 self.ring();
@@ -163,7 +193,7 @@ impl Lane {
                 bytes: body,
             }) => {
                 let from = cost - body.len();
-                let bytes = glib::Bytes::from_owned(Tail { bytes, from });
+                let bytes = glib::Bytes::from_owned(Tail { bytes: frame, from });
                 self.take(DataMessage { kind, bytes, time }, Some(cost));
             }
             Err(error) => self.fail(format!("it sent {error}")),
@@ -209,7 +239,7 @@ impl Lane {
     /// Reader: a message has gone its way.
     pub(super) fn done(&self, message: &DataMessage) {
         let framed = self.is_framed();
-        let header = 1 + message.time.map_or(0, |_| 8);
+        let header = 5 + message.time.map_or(0, |_| 8);
         let cost = message.bytes.len() + if framed { header } else { 0 };
         let mut state = self.state();
         let grant = state.receipt.as_mut().and_then(|it| it.read(cost));
@@ -327,6 +357,26 @@ mod tests {
             lane.hear(Kind::Binary, bytes(wire));
             assert!(lane.fault().is_some(), "{wire:?}");
         }
+    }
+
+    #[test]
+    fn a_frame_that_comes_in_pieces_is_put_together() {
+        let lane = lane(true, true);
+        let body: Vec<u8> = (0..200_000_u32).map(|it| it as u8).collect();
+        let frame = Frame::Message {
+            kind: Kind::Binary,
+            time: Some(1),
+            bytes: &body,
+        };
+        let wire = frame.write();
+        for _ in 0..2 {
+            for piece in wire.chunks(66_536) {
+                assert!(lane.read().is_empty());
+                lane.hear(Kind::Binary, bytes(piece));
+            }
+            assert_eq!(&*lane.read()[0].bytes, &*body);
+        }
+        assert_eq!(lane.fault(), None);
     }
 
     #[test]

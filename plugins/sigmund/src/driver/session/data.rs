@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use sigmund::data::{Budget, FarSide, Frame, Kind, find_channel};
+use sigmund::data::{Budget, FarSide, Frame, Kind, MAX_PIECE, find_channel};
 use sigmund::message::PeerId;
 
 use super::super::CAT;
@@ -283,6 +283,14 @@ impl DataLinks {
             return;
         }
         let sends = |it: &Link| it.outbox.is_some() && it.track.is(&link.track);
+        // Of what comes in pieces, some might be lost.
+        let far = match link.lane.is_reliable() {
+            true => far,
+            false => FarSide {
+                max_message: far.max_message.min(MAX_PIECE),
+                ..far
+            },
+        };
         let outbox = match self.links.iter().any(sends) {
             true => None,
             false => Some(link.track.join(&self.peer, far, self.ring.clone())),
@@ -403,7 +411,7 @@ impl Link {
             self.channel.send(message.kind, &message.bytes)?;
             return Ok(true);
         }
-        let header = 1 + message.time.map_or(0, |_| 8);
+        let header = 5 + message.time.map_or(0, |_| 8);
         if self.lane.is_credited() && !self.budget.take(header + message.bytes.len()) {
             return Ok(false);
         }
