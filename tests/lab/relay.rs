@@ -120,7 +120,15 @@ fn program() -> &'static PathBuf {
         let target = target
             .parent()
             .expect("profiles lie in the target directory");
-        let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // What cargo tells a test of its package makes some build scripts begin
+        // anew, and with them all that stands on them; here and at the next test.
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("CARGO_") && name != "CARGO_TARGET_DIR" {
+                cargo.env_remove(name);
+            }
+        }
+        let built = cargo
             .args([
                 "build",
                 "--quiet",
