@@ -1,50 +1,15 @@
 //! `sigmund.js` on pages of other people, and what it does when things break.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sigmund_tests::browser::{Browser, Kind};
-use sigmund_tests::{Host, Publisher, Relay, eventually, page};
+use sigmund_tests::web::host_page;
+use sigmund_tests::{Publisher, Relay, eventually, page};
 
 use crate::scenes::{SMALL, SOON, Stage, assert_content};
-
-/// Where other people's pages are.
-const FOREIGN: u16 = 8090;
-
-/// Serves one page of somebody else's; its address.
-fn host_page(host: &Host, html: &str) -> String {
-    let listener = host.run(|| TcpListener::bind((host.address(), FOREIGN)).unwrap());
-    let html = html.to_owned();
-    thread::spawn(move || {
-        // Browsers open connections that they never use.
-        for stream in listener.incoming().flatten() {
-            let html = html.clone();
-            thread::spawn(move || answer(&stream, &html));
-        }
-    });
-    format!("http://{}:{FOREIGN}/", host.address())
-}
-
-fn answer(stream: &TcpStream, html: &str) {
-    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-    let first = lines.next().unwrap_or_default();
-    lines.by_ref().take_while(|line| !line.is_empty()).count();
-    let (status, body) = match first.split(' ').nth(1) {
-        Some("/") => ("200 OK", html),
-        _ => ("204 No Content", ""),
-    };
-    let length = body.len();
-    let mut stream = stream;
-    let _ = write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: text/html\r\nConnection: close\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    );
-}
 
 /// The first block of that language in the documentation that holds `part`.
 fn example(language: &str, part: &str) -> String {

@@ -22,6 +22,7 @@
 //! | [`description`] | offers, forged |
 //! | [`browser`] | Chromium and Firefox, driven |
 //! | [`page`] | the questions that are asked inside a browser |
+//! | [`web`] | pages of other people |
 //!
 //! A lab that cannot do its work panics: it stands in tests only, and there a
 //! panic with a sentence is what is wanted.
@@ -45,6 +46,7 @@ pub mod publisher;
 pub mod relay;
 pub mod stamp;
 pub mod viewer;
+pub mod web;
 pub mod whep;
 pub mod world;
 

@@ -1,5 +1,6 @@
 //! `janus+ws://` against Janus.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sigmund::message::Message;
@@ -21,6 +22,33 @@ fn janus(name: &str, general: &str, string_ids: bool) -> Option<Janus> {
     let program = installed("janus", "Debian package janus")?;
     let port = free_port();
     let folder = Folder::new(name);
+    configure(&folder, "127.0.0.1", port, general, string_ids);
+    let config = folder.0.clone();
+    let server = Server::start("janus", port, move || {
+        let mut command = Command::new(&program);
+        command.args(arguments(&config));
+        command
+    });
+    Some(Janus {
+        server,
+        _folder: folder,
+    })
+}
+
+/// What Janus is started with.
+pub(crate) fn arguments(config: &Path) -> [PathBuf; 4] {
+    let file = config.join("janus.jcfg");
+    ["-F".into(), config.to_owned(), "-C".into(), file]
+}
+
+/// Writes the configuration of a Janus that has the one address.
+pub(crate) fn configure(
+    folder: &Folder,
+    address: &str,
+    port: u16,
+    general: &str,
+    string_ids: bool,
+) {
     let here = folder.0.display();
     // Only what is used is loaded: other plugins open ports of their own.
     folder.write(
@@ -29,13 +57,13 @@ fn janus(name: &str, general: &str, string_ids: bool) -> Option<Janus> {
             "general: {{\n configs_folder = \"{here}\"\n plugins_folder = \"{here}/plugins\"\n \
              transports_folder = \"{here}/transports\"\n events_folder = \"{here}/events\"\n \
              loggers_folder = \"{here}/loggers\"\n log_to_stdout = true\n debug_level = 4\n {general}\n}}\n\
-             nat: {{\n ice_enforce_list = \"lo\"\n ignore_mdns = true\n}}\n"
+             nat: {{\n ice_enforce_list = \"{address}\"\n ignore_mdns = true\n}}\n"
         ),
     );
     folder.write(
         "janus.transport.websockets.jcfg",
         &format!(
-            "general: {{\n ws = true\n ws_port = {port}\n ws_ip = \"127.0.0.1\"\n wss = false\n}}\n"
+            "general: {{\n ws = true\n ws_port = {port}\n ws_ip = \"{address}\"\n wss = false\n}}\n"
         ),
     );
     folder.write(
@@ -55,20 +83,6 @@ fn janus(name: &str, general: &str, string_ids: bool) -> Option<Janus> {
         let link = kind_folder.join(module);
         std::os::unix::fs::symlink(format!("{MODULES}/{kind}/{module}"), link).unwrap();
     }
-    let config = folder.0.clone();
-    let server = Server::start("janus", port, move || {
-        let mut command = Command::new(&program);
-        command
-            .arg("-F")
-            .arg(&config)
-            .arg("-C")
-            .arg(config.join("janus.jcfg"));
-        command
-    });
-    Some(Janus {
-        server,
-        _folder: folder,
-    })
 }
 
 impl Janus {

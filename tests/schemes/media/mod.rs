@@ -2,8 +2,11 @@
 //! one, and a viewer that sees frames.
 
 mod app;
+mod documented;
 mod ice;
+mod janus;
 mod nats;
+mod scale;
 mod stdio;
 mod whip;
 
@@ -24,6 +27,13 @@ use crate::{SOON, Signal};
 /// A small picture, as VP8: the viewers decode nothing.
 const PICTURE: &str = "videotestsrc is-live=true ! video/x-raw,width=320,height=240,\
     framerate=30/1 ! queue ! rtcsink name=sink video-codecs=VP8";
+
+/// What the documents show.
+const PLAIN: &str = "videotestsrc is-live=true";
+
+/// A picture with the stamps that pages read.
+const STAMPED: &str = "videotestsrc is-live=true pattern=ball ! \
+    video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! identity name=stamp ! queue";
 
 /// A lab with a publisher's and a viewer's host.
 struct Stage {

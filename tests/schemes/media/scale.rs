@@ -1,0 +1,148 @@
+//! Several servers as one, watched by Chromium while all that passes the notes
+//! dies, one after the other.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sigmund_tests::browser::{self, Browser, Kind};
+use sigmund_tests::process::Process;
+use sigmund_tests::{Host, Publisher, Relay, eventually, page};
+
+use super::{Stage, documented, serve};
+use crate::SOON;
+use crate::server::installed;
+
+/// Two servers, joined by NATS: the publisher is at one, the page is at the other.
+struct Scene {
+    browser: Browser,
+    publisher: Publisher,
+    relays: [Relay; 2],
+    nats: Process,
+    program: String,
+    host: Host,
+    stage: Stage,
+}
+
+impl Scene {
+    fn new() -> Option<Self> {
+        let program = installed("nats-server", "Debian package nats-server")?;
+        let program = program.to_str().unwrap().to_owned();
+        let mut stage = Stage::new()?;
+        let host = stage.lab.host("nats");
+        let nats = start(&host, &program);
+        let url = format!("nats://{}", host.address());
+        let line = documented::command("sigmund serve", &[("nats://10.0.0.5", &url)]);
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(words[..4], ["sigmund", "serve", "--listen", "0.0.0.0:8080"]);
+        let hosts = [stage.lab.host("first"), stage.lab.host("second")];
+        let relays = hosts.each_ref().map(|it| Relay::start(it, &words[4..]));
+        let [first, second] = hosts.map(|it| it.address().to_string());
+        let hosts = [("a.example", first.as_str()), ("b.example", &second)];
+        let pipeline = documented::pipeline("uri=sigmund+ws", &hosts);
+        let publisher = Publisher::start(&stage.publisher, &pipeline);
+        for relay in &relays {
+            listed(relay, &stage.viewer);
+        }
+        let browser = Browser::start(&stage.viewer, Kind::Chromium);
+        browser.open(&relays[1].page("cam"));
+        page::await_playing(&browser);
+        Some(Self {
+            browser,
+            publisher,
+            relays,
+            nats,
+            program,
+            host,
+            stage,
+        })
+    }
+
+    /// How often the picture has stood still.
+    fn freezes(&self) -> Value {
+        let script = "const { freezes } = await sigmund.watch.stats(); return freezes;";
+        self.browser.ask(script, &[])
+    }
+
+    /// Waits until the machine is quiet enough for pictures to stand still by our
+    /// fault only.
+    #[track_caller]
+    fn calm(&self) -> Value {
+        eventually(Duration::from_secs(60), "a calm machine", || {
+            let before = self.freezes();
+            page::frames(&self.browser, 3);
+            (self.freezes() == before).then_some(before)
+        })
+    }
+
+    /// The picture went on, in the same connection, and goes on.
+    #[track_caller]
+    fn assert_unmoved(&self, before: &Value, what: &str) {
+        page::assert_frames(&self.browser, 40, 2);
+        let after = self.freezes();
+        assert_eq!(after, *before, "it froze when {what}");
+        let connections = "return sigmund.watch.connections;";
+        assert_eq!(self.browser.ask(connections, &[]), 1, "{what}");
+        let peers = ["peer-added", "peer-removed"].map(|it| self.publisher.emissions(it).len());
+        assert_eq!(peers, [1, 0], "{what}");
+    }
+
+    #[track_caller]
+    fn await_signalling(&self, states: &[&str]) {
+        eventually(SOON, &format!("signalling is one of {states:?}"), || {
+            let now = self.browser.ask("return sigmund.watch.signalling;", &[]);
+            states.contains(&now.as_str()?).then_some(())
+        });
+    }
+}
+
+fn start(host: &Host, program: &str) -> Process {
+    let address = host.address().to_string();
+    let line = documented::command("nats-server", &[("10.0.0.5", &address)]);
+    let mut words = line.split_whitespace();
+    assert_eq!(words.next(), Some("nats-server"));
+    let mut command = host.command(program);
+    command.args(words);
+    serve("nats", host, 4222, command)
+}
+
+#[track_caller]
+fn listed(relay: &Relay, seen_from: &Host) {
+    eventually(SOON, "the stream is listed", || {
+        (relay.streams(seen_from)? == ["cam"]).then_some(())
+    });
+}
+
+#[test]
+fn no_picture_stands_still_when_nats_and_the_servers_are_killed() {
+    let _turn = browser::turn();
+    let Some(mut scene) = Scene::new() else {
+        return;
+    };
+    let before = scene.calm();
+    scene.nats.kill();
+    scene.assert_unmoved(&before, "NATS died");
+    scene.nats = start(&scene.host, &scene.program);
+    scene.assert_unmoved(&before, "NATS came back");
+
+    // The publisher goes to the other one.
+    let before = scene.calm();
+    scene.relays[0].kill();
+    scene.assert_unmoved(&before, "the publisher's server died");
+    scene.relays[0].restart();
+    listed(&scene.relays[0], &scene.stage.viewer);
+    listed(&scene.relays[1], &scene.stage.viewer);
+    scene.assert_unmoved(&before, "the publisher's server came back");
+
+    // That of the page, and now of the publisher, too.
+    let before = scene.calm();
+    scene.relays[1].kill();
+    scene.await_signalling(&["lost"]);
+    scene.assert_unmoved(&before, "the page's server died");
+    scene.relays[1].restart();
+    scene.await_signalling(&["open", "gone"]);
+    listed(&scene.relays[1], &scene.stage.viewer);
+    scene.assert_unmoved(&before, "the page's server came back");
+    let state = scene.browser.ask("return sigmund.state;", &[]);
+    assert_eq!(state, json!("playing"));
+    scene.publisher.assert_healthy();
+}
