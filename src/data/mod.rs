@@ -8,6 +8,7 @@
 //! | `credit` | how much may be under way to a reader that is slow |
 //! | `queue` | what waits to be sent, and what is dropped |
 //! | `channel` | which channel belongs to which pad |
+//! | `heartbeat` | a question that any SCTP endpoint answers |
 //! | `navigation` | pointer and keys, as a page sends them |
 //!
 //! A browser gets each message as it is. Two ends of ours, which recognise each
@@ -17,6 +18,7 @@
 mod channel;
 mod credit;
 mod frame;
+mod heartbeat;
 mod message;
 mod navigation;
 mod queue;
@@ -24,6 +26,7 @@ mod queue;
 pub use channel::{Channel, MAX_ID, find_channel};
 pub use credit::{Budget, Receipt, WINDOW};
 pub use frame::{Frame, FrameError, HEADER, whole};
+pub use heartbeat::{Head, head, heartbeat};
 pub use message::{FarSide, Kind, Refused};
 pub use navigation::{Navigation, NavigationError};
 pub use queue::{Overflow, Pushed, Queue};

@@ -1,5 +1,7 @@
 //! Data pads and browsers.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use sigmund_tests::browser::{Browser, Kind};
 use sigmund_tests::publisher::Event;
@@ -80,6 +82,13 @@ fn each_size_and_kind_goes_both_ways_or_is_refused(kind: Kind) {
     assert_eq!(state, "open");
     publisher.assert_healthy();
 
+    // It is idle for longer than one may be silent: it is there all the same.
+    std::thread::sleep(Duration::from_secs(11));
+    page::ask(&browser, "labTalk.channel.send('still here');", &[]);
+    eventually(SOON, "a word after a while", || {
+        publisher.pull("out", 1).pop()
+    });
+
     // Its page goes away in the middle of something: that is a peer that left.
     for seed in 0..20 {
         publisher.push("in", seed, 64 * K, false, 1);
@@ -87,12 +96,17 @@ fn each_size_and_kind_goes_both_ways_or_is_refused(kind: Kind) {
     let script = "for (let n = 0; n < 20; n++) labTalk.channel.send(lab.pattern(n, 65536, false));";
     page::ask(&browser, script, &[]);
     browser.open("about:blank");
+    let began = Instant::now();
     let removed = eventually(SOON * 8, "it has left", || {
         publisher.emissions("peer-removed").pop()
     });
-    // Chromium leaves without a word, and no RTCP falls silent: ICE notices.
+    // Chromium leaves without a word, and there is no RTCP that falls silent:
+    // within 10 s it is missed, on a machine with time; libnice takes 50.
+    let took = began.elapsed();
+    eprintln!("missed after {took:?}");
+    assert!(took < Duration::from_secs(25), "{took:?}");
     let reason = removed[1].as_str().unwrap();
-    let known = ["left", "no network path"];
+    let known = ["left", "nothing heard"];
     assert!(known.iter().any(|it| reason.starts_with(it)), "{reason}");
     publisher.assert_healthy();
 }

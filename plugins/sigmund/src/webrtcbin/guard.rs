@@ -20,6 +20,7 @@ use sigmund::sdp::Identity;
 use sigmund::session::ConnectionEvent;
 
 use super::association::Association;
+use super::pulse::Pulse;
 use super::{Report, certificate};
 
 /// What the callbacks decide from: an immutable snapshot, and the doors.
@@ -33,6 +34,7 @@ pub(super) struct Guard {
     /// When the last packet came in, in ms since `created`.
     heard: AtomicU64,
     association: Option<Association>,
+    pulse: Pulse,
     created: Instant,
     report: Report,
 }
@@ -49,6 +51,7 @@ pub(super) fn attach(
         farewell: Mutex::default(),
         heard: AtomicU64::new(0),
         association: Association::new(),
+        pulse: Pulse::default(),
         created: Instant::now(),
         report,
     });
@@ -84,7 +87,10 @@ impl Guard {
             // It would wait for the running time of each buffer plus the whole
             // latency of the host; the clock was met at our sink pad.
             Some("clocksync") => element.set_property("sync", false),
-            Some("sctpdec" | "sctpenc") => {
+            Some(name @ ("sctpdec" | "sctpenc")) => {
+                if name == "sctpenc" {
+                    self.pulse.watch(element);
+                }
                 if let Some(association) = &self.association {
                     element.set_property("sctp-association-id", association.number());
                 }
@@ -151,6 +157,7 @@ impl Guard {
     /// of a flight begins that flight again, and OpenSSL 3.5 frees it twice.
     pub(super) fn settle(&self) {
         self.shut();
+        self.pulse.stop();
         let entrances = self.doors();
         for pad in entrances.iter().filter(|pad| is_entrance(pad)) {
             drop(pad.stream_lock());
@@ -166,6 +173,16 @@ impl Guard {
     pub(super) fn silence(&self, now: Instant) -> Duration {
         let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
         now.saturating_duration_since(self.created + heard)
+    }
+
+    /// Does a far side that is there answer when it is asked?
+    pub(super) fn answers(&self) -> bool {
+        self.pulse.is_known()
+    }
+
+    /// Asks it for a sign of life.
+    pub(super) fn ask(&self) {
+        self.pulse.ask();
     }
 
     /// Makes DTLS send close_notify: webrtcbin itself leaves without a word.

@@ -12,6 +12,7 @@ mod channel;
 mod guard;
 mod interfaces;
 mod promise;
+mod pulse;
 mod remb;
 mod sender;
 mod statistics;
@@ -287,6 +288,16 @@ impl PeerConnection {
     /// How long nothing has been heard from the far side.
     pub(crate) fn silence(&self, now: Instant) -> Duration {
         self.guard.silence(now)
+    }
+
+    /// Is there SCTP that answers when it is asked?
+    pub(crate) fn answers(&self) -> bool {
+        self.guard.answers()
+    }
+
+    /// Asks the far side's SCTP for a sign of life, which ends the silence.
+    pub(crate) fn ask(&self) {
+        self.guard.ask();
     }
 
     /// What the network and the far side report of our senders.

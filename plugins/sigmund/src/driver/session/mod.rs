@@ -41,6 +41,10 @@ pub(in crate::driver) const STRAGGLERS: Duration = Duration::from_secs(1);
 /// 6.2, minimum interval); 8 s of silence means that it was killed.
 const SILENCE: Duration = Duration::from_secs(8);
 
+/// Where there are no media there is no RTCP either: after so much silence,
+/// data channels are asked for a sign of life.
+const QUIET: Duration = Duration::from_secs(3);
+
 /// Where the far side offers, it may open channels of its own; those that it
 /// has not opened by then are opened by us.
 const ITS_CHANNELS: Duration = Duration::from_millis(300);
@@ -376,12 +380,20 @@ impl Task {
         };
         let now = Instant::now();
         let silence = connection.silence(now);
-        // Where there are no media there is no RTCP either; ICE will notice.
-        if silence > SILENCE && !self.media.is_empty() {
+        let answers = connection.answers();
+        // Without either ICE will notice, after 50 s.
+        let has_media = !self.media.is_empty();
+        if silence > SILENCE && (answers || has_media) {
             session.handle_connection(now, ConnectionEvent::Silent(silence));
             return;
         }
-        let Some(mut network) = runtime::blocking(move || connection.statistics()).await else {
+        let look = move || {
+            if answers && silence > QUIET {
+                connection.ask();
+            }
+            connection.statistics()
+        };
+        let Some(mut network) = runtime::blocking(look).await else {
             return;
         };
         let report = network.to_report();
