@@ -112,6 +112,18 @@ fn spawn(host: &Host, port: u16, arguments: &[String]) -> Process {
     Process::spawn("sigmund-serve", command)
 }
 
+/// What `sigmund` says on stdout, called with these words.
+///
+/// # Panics
+/// If it fails.
+pub fn said(words: &[&str]) -> String {
+    let output = Command::new(program()).args(words).output();
+    let output = output.unwrap_or_else(|e| panic!("sigmund: {e}"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "sigmund {words:?}: {told}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// The program, built if it is not: it is of another package than the tests.
 fn program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();

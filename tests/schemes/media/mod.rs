@@ -3,6 +3,7 @@
 
 mod app;
 mod documented;
+mod claims;
 mod ice;
 mod janus;
 mod nats;

@@ -106,6 +106,8 @@ pub(in crate::driver) fn spawn(
     let (sender, inbox) = mpsc::channel(INBOX);
     let flooded = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
+    // Its token decides what it gets.
+    let pads = if info.no_data { Vec::new() } else { pads };
     let task = Task {
         limits: shared.limits,
         peer,
@@ -320,6 +322,7 @@ impl Task {
             let timeout = timeout.map(tokio::time::Instant::from_std);
             tokio::select! {
                 event = inbox.recv() => match event {
+                    Some(Event::DataAdded(_)) if self.info.no_data => (),
                     Some(Event::DataAdded(pad)) => self.add_pad(pad).await,
                     Some(Event::DataGone(pad)) => self.remove_pad(pad).await,
                     Some(event) => self.handle(&mut session, event),
