@@ -2,8 +2,8 @@
 //! one, and a viewer that sees frames.
 
 mod app;
-mod documented;
 mod claims;
+mod documented;
 mod ice;
 mod janus;
 mod nats;
