@@ -3,8 +3,9 @@
 use sdp_types::{Attribute, Media, Mid, Session, TypedAttribute};
 
 use super::answer::add_candidates;
+use super::offer::{direction, kind};
 use super::transport::{Transport, tagged_line};
-use super::{Identity, SdpError, data, malformed, parse, write};
+use super::{Identity, Kind, SdpError, data, malformed, parse, write};
 use crate::data::FarSide;
 
 /// An answer that webrtcbin can take.
@@ -15,6 +16,8 @@ pub struct AcceptedAnswer {
     pub mended: String,
     /// Who the far side says it is.
     pub identity: Identity,
+    /// The m-lines on which it sends, by their index.
+    pub sending: Vec<(usize, Kind)>,
     /// Where it takes data channels: what it takes; at most
     /// [`MAX_WIRE`](super::MAX_WIRE).
     pub data: Option<FarSide>,
@@ -54,6 +57,7 @@ pub fn accept_answer(offer: &str, answer: &str) -> Result<AcceptedAnswer, SdpErr
             add_candidates(media, &transport.candidates, false);
         }
     }
+    let sending = sending(&theirs);
     let mut far = None;
     for media in data::data_lines(&mut theirs) {
         let side = data::far_side(media);
@@ -61,6 +65,7 @@ pub fn accept_answer(offer: &str, answer: &str) -> Result<AcceptedAnswer, SdpErr
         far = Some(side);
     }
     Ok(AcceptedAnswer {
+        sending,
         data: far,
         mended: write(&theirs),
         identity: transport.identity,
@@ -91,6 +96,15 @@ pub fn transport_mline(description: &str) -> Result<(usize, Option<String>), Sdp
     let tagged = tagged_line(&session);
     let mid = session.medias.get(tagged).and_then(mid);
     Ok((tagged, mid.map(str::to_owned)))
+}
+
+/// The m-lines on which media come to us.
+fn sending(theirs: &Session) -> Vec<(usize, Kind)> {
+    let lines = theirs.medias.iter().enumerate();
+    lines
+        .filter(|(_, media)| media.port != 0 && direction(theirs, media).has_send())
+        .filter_map(|(index, media)| Some((index, kind(media)?)))
+        .collect()
 }
 
 fn mid(media: &Media) -> Option<&str> {

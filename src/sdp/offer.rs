@@ -209,6 +209,14 @@ impl OfferPlan {
         (mline, line.and_then(|it| it.mid.as_deref()))
     }
 
+    /// The m-lines of [`narrowed`](Self::narrowed) on which we receive, by
+    /// their index there.
+    pub fn heard(&self) -> Vec<(usize, Kind)> {
+        let lines = self.media.iter().enumerate();
+        let heard = lines.filter(|(_, it)| it.receives);
+        heard.map(|(index, it)| (index, it.kind)).collect()
+    }
+
     /// The index and the mid of each m-line that is taken.
     pub(super) fn accepted(&self) -> impl Iterator<Item = (usize, &str)> {
         let media = self.media.iter().map(|it| (it.mline, it.mid.as_str()));
@@ -303,7 +311,7 @@ fn check_mid(index: usize, mid: &str) -> Result<(), SdpError> {
 
 /// Audio or video over SRTP with feedback; the protocol's spellings mean the
 /// same (RFC 8829 section 5.1.2).
-fn kind(media: &Media) -> Option<Kind> {
+pub(super) fn kind(media: &Media) -> Option<Kind> {
     let srtp = ["RTP/SAVPF", "RTP/SAVP"]
         .iter()
         .any(|it| media.proto == *it || media.proto.ends_with(&format!("TLS/{it}")));
@@ -316,7 +324,7 @@ fn kind(media: &Media) -> Option<Kind> {
 
 /// The direction of an m-line, else of the session, else both ways
 /// (RFC 8866 section 6.7).
-fn direction(session: &Session, media: &Media) -> Direction {
+pub(super) fn direction(session: &Session, media: &Media) -> Direction {
     let of_media = media.attributes.iter();
     of_media
         .chain(&session.attributes)

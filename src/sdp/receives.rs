@@ -43,6 +43,9 @@ const fn payload_type(codec: Codec) -> u8 {
     }
 }
 
+/// H.264 in all profiles, where we receive: who sends it passes it on as it is.
+const H264_HIGH: (u8, &str) = (104, "64001f");
+
 /// Header-extension ids of our own offers.
 const TWCC_ID: u8 = 1;
 const MID_ID: u8 = 2;
@@ -198,30 +201,39 @@ pub fn receive_offer(codecs: &[Codec]) -> Vec<MediaPlan> {
         if of_kind.peek().is_none() {
             continue;
         }
-        media.extend(of_kind.map(|codec| MediaPlan {
-            track: None,
-            receives: true,
-            mline,
-            mid: format!("{kind}{mline}"),
-            kind,
-            codec: *codec,
-            payload_type: payload_type(*codec),
-            clock_rate: codec.clock_rate(),
-            rtx_payload_type: None,
-            nack: kind == Kind::Video,
-            twcc: Some(TWCC_ID),
-            mid_extension: Some(MID_ID),
-            fmtp: parameters(
-                CodecOffer {
-                    codec: *codec,
-                    profile: None,
-                },
-                None,
-            ),
-        }));
+        for codec in of_kind {
+            media.push(received(*codec, mline, payload_type(*codec), None));
+            if *codec == Codec::H264 {
+                let (payload_type, profile) = H264_HIGH;
+                media.push(received(*codec, mline, payload_type, Some(profile)));
+            }
+        }
         mline += 1;
     }
     media
+}
+
+fn received(codec: Codec, mline: usize, payload_type: u8, profile: Option<&str>) -> MediaPlan {
+    let kind = codec.kind();
+    let any = CodecOffer {
+        codec,
+        profile: None,
+    };
+    MediaPlan {
+        track: None,
+        receives: true,
+        mline,
+        mid: format!("{kind}{mline}"),
+        kind,
+        codec,
+        payload_type,
+        clock_rate: codec.clock_rate(),
+        rtx_payload_type: None,
+        nack: kind == Kind::Video,
+        twcc: Some(TWCC_ID),
+        mid_extension: Some(MID_ID),
+        fmtp: parameters(any, profile),
+    }
 }
 
 #[cfg(test)]

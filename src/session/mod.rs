@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use crate::data::FarSide;
 use crate::message::{Candidate, Message};
-use crate::sdp::{self, Identity, OfferPlan, SdpError};
+use crate::sdp::{self, Identity, Kind, OfferPlan, SdpError};
 
 pub use candidates::CandidateCounts;
 pub use config::{Config, Side};
@@ -76,6 +76,7 @@ pub struct Session {
     local: Option<String>,
     identity: Option<Identity>,
     far: Option<FarSide>,
+    heard: Vec<(usize, Kind)>,
     ours: candidates::Local,
     theirs: candidates::Remote,
     head_start: relays::HeadStart,
@@ -98,6 +99,7 @@ impl Session {
             local: None,
             identity: None,
             far: None,
+            heard: Vec::new(),
             ours: candidates::Local::default(),
             theirs: candidates::Remote::default(),
             head_start: relays::HeadStart::default(),
@@ -221,6 +223,12 @@ impl Session {
         self.far
     }
 
+    /// The m-lines, as webrtcbin knows them, on which the far side sends, once
+    /// both descriptions are there.
+    pub fn heard(&self) -> &[(usize, Kind)] {
+        &self.heard
+    }
+
     /// What became of the candidates that the far side sent one by one.
     pub fn candidates(&self) -> CandidateCounts {
         self.theirs.counts
@@ -245,6 +253,7 @@ impl Session {
             Ok(plan) => {
                 self.identity = Some(plan.identity.clone());
                 self.far = plan.data.as_ref().map(|it| it.far);
+                self.heard = plan.heard();
                 self.push(Action::Prepare(Box::new(plan.clone())));
                 self.plan = Some(plan);
             }
@@ -261,6 +270,7 @@ impl Session {
             Ok(accepted) => {
                 self.identity = Some(accepted.identity);
                 self.far = accepted.data;
+                self.heard = accepted.sending;
                 self.push(Action::SetRemote {
                     offer: false,
                     sdp: accepted.mended,

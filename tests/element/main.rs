@@ -14,5 +14,6 @@ mod late;
 mod life;
 mod peers;
 mod pitfalls;
+mod receiving;
 mod scenes;
 mod telling;

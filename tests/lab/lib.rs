@@ -10,6 +10,7 @@
 //! | [`process`] | programs on those hosts, gone when the test is |
 //! | [`publisher`] | a pipeline in a process of its own, asked and told over a pipe |
 //! | [`relay`] | `sigmund serve` |
+//! | [`sight`] | what came out of a pipeline that receives |
 //! | [`world`] | two people in such networks, with signalling and TURN to help them |
 //! | [`stamp`] | a counter and a clock drawn into the picture, read back from it |
 //! | [`media`] | the clips, and files made once |
@@ -44,6 +45,7 @@ pub mod peer;
 pub mod process;
 pub mod publisher;
 pub mod relay;
+pub mod sight;
 pub mod stamp;
 pub mod viewer;
 pub mod web;

@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::messages;
 use crate::network::Host;
 use crate::process::{Process, Usage, build_directory};
+use crate::sight::Sight;
 use crate::whep;
 
 /// Longer than any reasonable answer takes on a busy machine.
@@ -112,6 +113,34 @@ pub enum Command {
     },
     /// How many webrtcbins there are in all bins.
     Connections,
+    /// What has come through an `identity name=look…`: a [`Sight`].
+    Look {
+        /// Name of the element.
+        element: String,
+    },
+    /// The latency of the pipeline in ms, which must be live.
+    Latency,
+    /// Sends a request for a keyframe upstream from an element's sink pad.
+    AskForKeyframe {
+        /// Name of the element.
+        element: String,
+    },
+    /// Links a branch, whose end is a sink, to a source pad of an element.
+    Attach {
+        /// What the branch will be called.
+        name: String,
+        /// Its description; its open end is linked.
+        description: String,
+        /// Name of the element.
+        to: String,
+        /// Name of its pad.
+        pad: String,
+    },
+    /// Unlinks such a branch and takes it out.
+    Detach {
+        /// The branch's name.
+        name: String,
+    },
     /// The pipeline as a dot graph.
     Dot,
 }
@@ -329,6 +358,14 @@ impl Publisher {
             Event::Warning { text, .. } => text.contains(words).then_some(()),
             _ => None,
         });
+    }
+
+    /// What has come through an `identity name=look…`.
+    #[track_caller]
+    pub fn look(&mut self, element: &str) -> Sight {
+        let element = element.to_owned();
+        let sight = self.ask(Command::Look { element });
+        serde_json::from_value(sight).expect("the publisher speaks our language")
     }
 
     /// A count: [`Command::Decrypted`], [`Command::Stamped`].

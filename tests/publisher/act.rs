@@ -8,6 +8,7 @@ use sigmund_tests::publisher::{Command, Encoder};
 
 use crate::data;
 use crate::json as as_json;
+use crate::receive;
 use crate::watch::Counts;
 
 /// Does one command; the answer, or what stood in the way.
@@ -73,6 +74,11 @@ pub(crate) fn obey(
             let sent = element.emit_by_name::<bool>("send-text", &[&pad, &peer, &text]);
             Ok(json!(sent))
         }
+        command @ (Command::Look { .. }
+        | Command::Latency
+        | Command::AskForKeyframe { .. }
+        | Command::Attach { .. }
+        | Command::Detach { .. }) => receive::obey(pipeline, counts, command),
         Command::Connections => {
             let elements = pipeline.iterate_all_by_element_factory_name("webrtcbin");
             Ok(json!(elements.into_iter().count()))
@@ -84,7 +90,7 @@ pub(crate) fn obey(
     }
 }
 
-fn find(pipeline: &gst::Pipeline, name: &str) -> Result<gst::Element, String> {
+pub(crate) fn find(pipeline: &gst::Pipeline, name: &str) -> Result<gst::Element, String> {
     pipeline
         .by_name(name)
         .ok_or_else(|| format!("there is no element {name}"))

@@ -5,6 +5,8 @@
 mod act;
 mod data;
 mod json;
+mod look;
+mod receive;
 mod watch;
 
 use std::io::{BufRead, Write};

@@ -8,6 +8,7 @@ use gst::prelude::*;
 use sigmund_tests::media::draw_stamps;
 use sigmund_tests::publisher::Event;
 
+use crate::look::{self, Sights};
 use crate::{json, report};
 
 /// What is counted from the start on.
@@ -19,11 +20,16 @@ pub(crate) struct Counts {
     pub(crate) decrypted: Arc<AtomicU64>,
     /// Frames that got a stamp.
     pub(crate) stamped: Arc<AtomicU64>,
+    /// What those who look have seen.
+    pub(crate) sights: Sights,
 }
 
 /// Counts what the elements do that are there now or will be.
 pub(crate) fn counts(pipeline: &gst::Pipeline) -> Arc<Counts> {
-    let counts = Arc::new(Counts::default());
+    let counts = Arc::new(Counts {
+        sights: look::all(pipeline),
+        ..Counts::default()
+    });
     for element in pipeline.iterate_recurse().into_iter().flatten() {
         consider(&counts, &element);
     }
@@ -82,7 +88,7 @@ fn count_buffers(element: &gst::Element, pad: &str, count: Arc<AtomicU64>) {
     });
 }
 
-/// Reports the signals of each `rtcsink` in the pipeline.
+/// Reports the signals of our elements in the pipeline.
 pub(crate) fn signals(pipeline: &gst::Pipeline) {
     let names = [
         "peer-added",
@@ -92,7 +98,11 @@ pub(crate) fn signals(pipeline: &gst::Pipeline) {
         "data-received",
     ];
     for element in pipeline.iterate_recurse().into_iter().flatten() {
-        if element.factory().is_none_or(|f| f.name() != "rtcsink") {
+        let ours = ["rtcsink", "rtcsrc", "rtcpeer"];
+        if element
+            .factory()
+            .is_none_or(|f| !ours.contains(&f.name().as_str()))
+        {
             continue;
         }
         for name in names {

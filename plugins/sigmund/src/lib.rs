@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `element` | what all elements have in common: properties, their checks |
 //! | `sink` | the element `rtcsink`: pads, properties, signals |
+//! | `source` | the element `rtcsrc`: properties, pads |
 //! | `driver` | one task an element, one a session: the pure state machines meet GStreamer |
 //! | `media` | tracks, encoders as a table, encodings that live while someone needs them, fan-out |
 //! | `data` | data channels as pads: who gets what a pad sends, what comes in, navigation |
+//! | `receive` | media in: streams on their way to source pads, decoded where that is wanted |
 //! | `webrtcbin` | the only folder that knows webrtcbin: a typed handle, the guard in its callbacks, its quirks |
 //! | `isolate` | a bin whose errors and states stay inside |
 //! | `trace` | `tracing` into GStreamer's log |
@@ -22,8 +24,10 @@ mod element;
 mod isolate;
 mod media;
 mod memory;
+mod receive;
 mod runtime;
 mod sink;
+mod source;
 mod trace;
 mod webrtcbin;
 
@@ -42,7 +46,8 @@ fn random() -> u32 {
 }
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    sink::register(plugin)
+    sink::register(plugin)?;
+    source::register(plugin)
 }
 
 // The macro's own items have no documentation.

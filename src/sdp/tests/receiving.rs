@@ -106,6 +106,10 @@ fn extensions_go_the_way_of_the_media() {
 fn an_offer_to_receive_has_a_line_a_kind_and_all_codecs() {
     let media = receive_offer(&ALL);
     let shape: Vec<_> = media.iter().map(|it| (it.mline, it.codec)).collect();
-    assert_eq!(shape, [(0, Codec::H264), (0, Codec::Vp8), (1, Codec::Opus)]);
+    let h264 = (0, Codec::H264);
+    assert_eq!(shape, [h264, h264, (0, Codec::Vp8), (1, Codec::Opus)]);
+    let mut types: Vec<_> = media.iter().map(|it| it.payload_type).collect();
+    types.dedup();
+    assert_eq!(types.len(), 4);
     assert!(receive_offer(&[Codec::Opus]).iter().all(|it| it.mline == 0));
 }

@@ -29,8 +29,9 @@ pub(crate) enum Announcement {
 pub(crate) struct Announcer(mpsc::Sender<Announcement>);
 
 impl Announcer {
-    /// Starts the thread for `element`.
-    pub(crate) fn start(element: &gst::Element) -> std::io::Result<Self> {
+    /// Starts the thread for `element`. `doing` is what people do at its address:
+    /// "Watch".
+    pub(crate) fn start(element: &gst::Element, doing: &'static str) -> std::io::Result<Self> {
         let (sender, inbox) = mpsc::channel();
         let element = element.downgrade();
         std::thread::Builder::new()
@@ -40,7 +41,7 @@ impl Announcer {
                     let Some(element) = element.upgrade() else {
                         break;
                     };
-                    tell(&element, announcement);
+                    tell(&element, doing, announcement);
                 }
             })?;
         Ok(Self(sender))
@@ -53,7 +54,7 @@ impl Announcer {
     }
 }
 
-fn tell(element: &gst::Element, announcement: Announcement) {
+fn tell(element: &gst::Element, doing: &str, announcement: Announcement) {
     match announcement {
         Announcement::PeerAdded(id, info) => {
             let details = gst::Structure::builder("sigmund-peer")
@@ -88,8 +89,8 @@ fn tell(element: &gst::Element, announcement: Announcement) {
             gst::element_info!(
                 element,
                 gst::ResourceError::Busy,
-                ("Watch at {address}"),
-                ["Watch at {address}"]
+                ("{doing} at {address}"),
+                ["{doing} at {address}"]
             );
         }
         Announcement::Warning(text) => {

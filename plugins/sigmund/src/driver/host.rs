@@ -17,11 +17,12 @@ use sigmund::tunnel::Tunnels;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::announce::{Announcement, Announcer};
-use super::session::{self, Event, SessionHandle};
+use super::session::{self, Event, Serial, SessionHandle};
 use super::snapshot::{PeerStats, Snapshot};
 use super::tally::Tallies;
 use crate::data::DataTrack;
 use crate::media::{EncodingSpec, Encodings, Format, House, Lease, OnEncoder, Track};
+use crate::receive::Outlets;
 use crate::runtime;
 use crate::webrtcbin::Network;
 
@@ -56,10 +57,23 @@ pub(crate) struct HostConfig {
     pub(crate) max_peers: usize,
     /// How long a peer whose path is lost may be without media.
     pub(crate) give_up: Duration,
+    /// Where media that come in go.
+    pub(crate) reception: Option<Reception>,
     pub(crate) network: Network,
     pub(crate) announcer: Announcer,
     pub(crate) on_encoder: OnEncoder,
     pub(crate) on_connection: OnConnection,
+}
+
+/// Where media that come in go.
+#[derive(Clone)]
+pub(crate) struct Reception {
+    /// What is taken, best first.
+    pub(crate) codecs: Vec<Codec>,
+    /// The pads.
+    pub(crate) outlets: Arc<Outlets>,
+    /// What the jitterbuffers hold back at most.
+    pub(crate) latency: Duration,
 }
 
 /// What sessions share of it.
@@ -69,6 +83,7 @@ pub(super) struct Shared {
     pub(super) codecs: Vec<Codec>,
     pub(super) limits: Limits,
     pub(super) give_up: Duration,
+    pub(super) reception: Option<Reception>,
     pub(super) network: Network,
     /// What signalling hands out besides; renewed now and then.
     pub(super) ice_servers: watch::Sender<Vec<IceServer>>,
@@ -125,7 +140,7 @@ pub(super) enum Report {
     /// The state of a session, once a second.
     Stats(PeerId, Box<PeerStats>),
     /// A session is over and everything of it is free.
-    Ended(PeerId),
+    Ended(PeerId, Serial),
     /// Caps have come, on some track, whether the clock runs or not.
     Arrived,
     /// Time is over for tracks that still have none.
@@ -150,6 +165,10 @@ struct Task {
     standing: Vec<Lease>,
     sessions: HashMap<PeerId, SessionHandle>,
     tallies: Tallies,
+    /// Counts sessions: a peer that comes back may have the name of before.
+    serial: Serial,
+    /// Those that have not freed everything yet, replaced ones among them.
+    running: HashSet<Serial>,
     /// Are tracks without caps given their last chance, or have they had it?
     settling: bool,
     /// Will it be looked soon whether anybody is left?
@@ -183,6 +202,7 @@ impl Host {
                 codecs: config.codecs,
                 limits: config.limits,
                 give_up: config.give_up,
+                reception: config.reception,
                 tunnels: tunnels(config.network.tls_ca.clone(), &config.announcer),
                 network: config.network,
                 ice_servers: watch::Sender::default(),
@@ -200,6 +220,8 @@ impl Host {
             standing: Vec::new(),
             sessions: HashMap::new(),
             tallies: Tallies::default(),
+            serial: 0,
+            running: HashSet::new(),
             settling: false,
             tidying: false,
             snapshot,
@@ -314,7 +336,9 @@ impl Task {
                 self.shared.ice_servers.send_replace(servers);
             }
             Signalling::Incoming(Incoming::Left { peer, reason }) => {
-                self.tell(&peer, Event::Close(EndReason::Left(reason)));
+                if let Some(session) = self.sessions.get_mut(&peer) {
+                    session.leave(reason);
+                }
             }
         }
     }
@@ -333,17 +357,11 @@ impl Task {
     }
 
     fn join(&mut self, peer: PeerId, info: PeerInfo) {
-        let refusal = if self.sessions.len() >= self.max_peers {
-            Some(format!(
-                "{} viewers are watching, which is the most allowed",
-                self.max_peers
-            ))
-        } else if self.tracks.is_empty() && self.pads.is_empty() {
-            Some("the stream has no media yet".to_owned())
-        } else {
-            None
-        };
-        if let Some(text) = refusal {
+        // Left while nobody told us, and back.
+        if let Some(before) = self.sessions.get_mut(&peer) {
+            before.leave("it has come back".to_owned());
+        }
+        if let Some(text) = self.no_room() {
             self.supervisor.send(Outgoing::Refuse {
                 peer,
                 refusal: Refusal::Busy(text),
@@ -351,14 +369,46 @@ impl Task {
             return;
         }
         let tracks = self.tracks.iter().map(|(track, _)| track.clone()).collect();
+        self.serial += 1;
         let session = session::spawn(
-            peer.clone(),
+            (peer.clone(), self.serial),
             info,
             (tracks, self.pads.clone()),
             self.shared.clone(),
             self.reports.clone(),
         );
+        self.running.insert(self.serial);
         self.sessions.insert(peer, session);
+    }
+
+    fn no_room(&self) -> Option<String> {
+        let here = self.sessions.values().filter(|it| !it.is_leaving()).count();
+        if here >= self.max_peers {
+            Some(format!(
+                "{} peers are here, which is the most allowed",
+                self.max_peers
+            ))
+        } else if self.tracks.is_empty() && self.pads.is_empty() && self.shared.reception.is_none()
+        {
+            Some("the stream has no media yet".to_owned())
+        } else {
+            None
+        }
+    }
+
+    fn ended(&mut self, peer: &PeerId, serial: Serial) {
+        self.running.remove(&serial);
+        if self
+            .sessions
+            .get(peer)
+            .is_none_or(|it| it.serial() != serial)
+        {
+            return;
+        }
+        self.sessions.remove(peer);
+        self.tallies.forget(peer);
+        self.snapshot.send_modify(|s| drop(s.peers.remove(peer)));
+        self.tidy_up_soon();
     }
 
     fn handle_report(&mut self, report: Report) {
@@ -380,12 +430,7 @@ impl Task {
                         .send_modify(|s| drop(s.peers.insert(peer, *stats)));
                 }
             }
-            Report::Ended(peer) => {
-                self.sessions.remove(&peer);
-                self.tallies.forget(&peer);
-                self.snapshot.send_modify(|s| drop(s.peers.remove(&peer)));
-                self.tidy_up_soon();
-            }
+            Report::Ended(peer, serial) => self.ended(&peer, serial),
             Report::TidyUp => self.tidy_up(),
             Report::Arrived => self.settle_soon(),
             Report::Settled => self.settle(),
@@ -577,11 +622,9 @@ impl Task {
         self.tell_all(|| Event::Close(EndReason::Closed("the stream has stopped".into())));
         self.tracks.clear();
         self.standing.clear();
-        let mut open: HashSet<PeerId> = self.sessions.keys().cloned().collect();
         let ended = async {
-            while !open.is_empty() {
+            while !self.running.is_empty() {
                 match reports.recv().await {
-                    Some(Report::Ended(peer)) => drop(open.remove(&peer)),
                     Some(report) => self.handle_report(report),
                     None => break,
                 }
@@ -594,7 +637,8 @@ impl Task {
             .await
             .is_ok();
         if !in_time || !freed {
-            gst::error!(super::CAT, "sessions did not end in time: {open:?}");
+            let open = self.running.len();
+            gst::error!(super::CAT, "{open} sessions did not end in time");
         }
     }
 }

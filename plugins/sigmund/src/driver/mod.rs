@@ -8,7 +8,7 @@ mod snapshot;
 mod tally;
 
 pub(crate) use announce::{Announcement, Announcer};
-pub(crate) use host::{Host, HostConfig};
+pub(crate) use host::{Host, HostConfig, OnConnection, Reception};
 pub(crate) use snapshot::Snapshot;
 
 pub(crate) use crate::webrtcbin::{Network, warm_up};

@@ -1,8 +1,14 @@
 //! What all of our elements have in common: the properties that say how
-//! signalling and the network are used.
+//! signalling and the network are used, the signals, and how they start.
 
+mod house;
+pub(crate) mod opening;
 mod property;
 mod settings;
+mod signals;
 
+pub(crate) use house::HouseClock;
+pub(crate) use opening::Opening;
 pub(crate) use property::{Property, property};
 pub(crate) use settings::{Common, HasCommon, codecs, common_properties, text};
+pub(crate) use signals::common_signals;

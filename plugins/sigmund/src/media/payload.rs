@@ -15,12 +15,25 @@ const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 /// payload type and extension ids are the viewer's. `ssrc` must be known now,
 /// or webrtcbin leaves RTX out.
 pub(crate) fn frozen_caps(plan: &MediaPlan, ssrc: u32) -> gst::Caps {
+    let mut caps = common_caps(plan);
+    if let Some(structure) = caps.make_mut().structure_mut(0) {
+        structure.set("ssrc", ssrc);
+    }
+    caps
+}
+
+/// What we want to receive, as an answer or an offer of ours says it.
+pub(crate) fn received_caps(plan: &MediaPlan, offering: bool) -> gst::Caps {
+    let caps = common_caps(plan);
+    if offering { in_offer(caps, plan) } else { caps }
+}
+
+fn common_caps(plan: &MediaPlan) -> gst::Caps {
     let mut caps = gst::Caps::builder("application/x-rtp")
         .field("media", plan.kind.to_string())
         .field("encoding-name", plan.codec.encoding_name())
         .field("clock-rate", plan.clock_rate as i32)
-        .field("payload", i32::from(plan.payload_type))
-        .field("ssrc", ssrc);
+        .field("payload", i32::from(plan.payload_type));
     if plan.kind == Kind::Video {
         caps = caps
             .field("rtcp-fb-nack-pli", true)
@@ -40,7 +53,10 @@ pub(crate) fn frozen_caps(plan: &MediaPlan, ssrc: u32) -> gst::Caps {
 /// The same for an offer of ours: what else its m-line says comes from here.
 /// In an answer it comes from the far side's offer.
 pub(crate) fn offered_caps(plan: &MediaPlan, ssrc: u32) -> gst::Caps {
-    let mut caps = frozen_caps(plan, ssrc);
+    in_offer(frozen_caps(plan, ssrc), plan)
+}
+
+fn in_offer(mut caps: gst::Caps, plan: &MediaPlan) -> gst::Caps {
     if let Some(structure) = caps.make_mut().structure_mut(0) {
         structure.set("a-mid", &plan.mid);
         if plan.codec == Codec::Opus {

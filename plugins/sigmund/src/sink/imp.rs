@@ -7,17 +7,16 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use sigmund::signaller::Registry;
-use sigmund::signaller::app::{self, AppHandle};
-use tokio::sync::{mpsc, watch};
+use sigmund::signaller::app::AppHandle;
 
 use super::data::SOURCES;
 use super::pad::RtcSinkPad;
 use super::settings::{self, Plan, Settings};
 use super::signals;
 use crate::data::{DataInput, DataPad, DataTrack};
-use crate::driver::{self, Announcement, Announcer, Host, HostConfig, Snapshot};
-use crate::isolate::{HouseTime, IsolatedBin};
+use crate::driver::{self, Host, HostConfig, Snapshot};
+use crate::element::{HouseClock, Opening, opening};
+use crate::isolate::IsolatedBin;
 use crate::media::{Track, encoders};
 use crate::runtime;
 
@@ -56,15 +55,6 @@ pub(super) struct State {
     app: Option<AppHandle>,
 }
 
-#[derive(Debug)]
-struct HouseClock(watch::Sender<Option<HouseTime>>);
-
-impl Default for HouseClock {
-    fn default() -> Self {
-        Self(watch::Sender::new(None))
-    }
-}
-
 impl RtcSink {
     fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
@@ -85,25 +75,15 @@ impl RtcSink {
     /// What the application was told by the far side (`app:`).
     pub(super) fn feed(&self, json: &str) -> bool {
         let app = self.state().app.clone();
-        let result = match app {
-            Some(app) => app.feed(json).map_err(|e| e.to_string()),
-            None => Err("the element is not running".to_owned()),
-        };
-        if let Err(error) = &result {
-            gst::warning!(CAT, imp = self, "a message was not taken: {error}");
-        }
-        result.is_ok()
+        opening::feed(*CAT, self.obj().upcast_ref(), app, json)
     }
 
     /// NULL → READY: everything that can be wrong without opening a port.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
-        let mut plan = self.plan()?;
+        let plan = self.plan()?;
         self.check_data()
             .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
-        plan.options.app = Some(app::channel().0);
-        Registry::builtin()
-            .open(&plan.uri, &plan.options)
-            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
+        opening::check(&plan.uri, plan.options)?;
         // Probing encoders takes a moment: done before the first viewer comes.
         runtime::detach(move || {
             for codec in plan.codecs {
@@ -157,19 +137,16 @@ impl RtcSink {
 
     /// READY → PAUSED: opens signalling.
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let mut plan = self.plan()?;
+        let plan = self.plan()?;
         let failed =
             |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{e}"));
-        let (end, app, notes) = app::channel();
-        plan.options.app = Some(end);
-        let signaller = Registry::builtin()
-            .open(&plan.uri, &plan.options)
-            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
-        // It holds the other clone; unless it is `app:`, nobody does.
-        plan.options.app = None;
-        let announcer = Announcer::start(self.obj().upcast_ref()).map_err(|e| failed(&e))?;
-        relay(notes, announcer.clone());
-        let (encoder, connection) = (self.obj().downgrade(), self.obj().downgrade());
+        let element = self.obj().clone().upcast::<gst::Element>();
+        let Opening {
+            signaller,
+            announcer,
+            app,
+        } = opening::open(&element, "Watch", &plan.uri, plan.options)?;
+        let encoder = self.obj().downgrade();
         let known: Vec<_> = {
             let state = self.state();
             let tracks = state.tracks.iter();
@@ -182,11 +159,12 @@ impl RtcSink {
             pads: self.start_data(),
             element: self.obj().clone().upcast::<gst::Bin>().downgrade(),
             signaller,
-            house: self.house.0.subscribe(),
+            house: self.house.subscribe(),
             codecs: plan.codecs,
             limits: plan.limits,
             max_peers: plan.max_peers,
             give_up: plan.give_up,
+            reception: None,
             network: plan.network,
             announcer,
             on_encoder: Arc::new(move |element, pad, codec| {
@@ -195,11 +173,7 @@ impl RtcSink {
                     sink.emit_by_name::<()>("encoder-setup", &[element, &pad, &codec]);
                 }
             }),
-            on_connection: Arc::new(move |peer, webrtcbin| {
-                if let Some(sink) = connection.upgrade() {
-                    sink.emit_by_name::<()>("webrtcbin-ready", &[&peer.as_str(), webrtcbin]);
-                }
-            }),
+            on_connection: opening::tell_of_connections(&element),
         };
         let host = runtime::wait_for(Host::start(config))
             .ok_or_else(|| failed(&"the task of the element died"))?
@@ -215,20 +189,6 @@ impl RtcSink {
         Ok(())
     }
 
-    /// PAUSED → PLAYING, the first time: fixes the time of the house.
-    fn set_clock_of_house(&self) {
-        let obj = self.obj();
-        if let (Some(clock), Some(base)) = (obj.clock(), obj.base_time()) {
-            self.house.0.send_if_modified(|house| {
-                let first = house.is_none();
-                if first {
-                    *house = Some(HouseTime { clock, base });
-                }
-                first
-            });
-        }
-    }
-
     /// PAUSED → READY: ends all sessions and waits until they are gone.
     fn stop(&self) {
         self.flush_data();
@@ -240,17 +200,8 @@ impl RtcSink {
             runtime::wait_for(host.stop());
         }
         self.stop_data();
-        self.house.0.send_replace(None);
+        self.house.clear();
     }
-}
-
-/// Hands what an `app:` signaller says to the application.
-fn relay(mut notes: mpsc::Receiver<String>, announcer: Announcer) {
-    runtime::spawn(async move {
-        while let Some(json) = notes.recv().await {
-            announcer.announce(Announcement::Note(json));
-        }
-    });
 }
 
 #[glib::object_subclass]
@@ -384,7 +335,7 @@ impl ElementImpl for RtcSink {
         let track = Track::new(
             &name,
             template.caps(),
-            self.house.0.subscribe(),
+            self.house.subscribe(),
             obj.current_state() < gst::State::Playing,
         );
         obj.add(track.element()).ok()?;
@@ -434,7 +385,7 @@ impl ElementImpl for RtcSink {
             gst::StateChange::NullToReady => self.prepare(),
             gst::StateChange::ReadyToPaused => self.start(),
             gst::StateChange::PausedToPlaying => {
-                self.set_clock_of_house();
+                self.house.set(self.obj().upcast_ref());
                 Ok(())
             }
             gst::StateChange::PausedToReady => {

@@ -8,22 +8,18 @@ use gst::subclass::prelude::*;
 use sigmund::data::Kind;
 
 use crate::data::{DataMessage, Lane};
+use crate::element::common_signals;
 
 /// All of them. Handlers run on threads of ours, never under a lock.
 pub(super) fn all() -> &'static [Signal] {
     static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| {
-        let mut all = vec![
-            // (id, info): media begins to flow to a new peer. `info` has
-            // `protocol`, `address` and `agent`.
-            Signal::builder("peer-added")
-                .param_types([String::static_type(), gst::Structure::static_type()])
-                .build(),
-            // (id, reason): a peer that was added is gone.
-            Signal::builder("peer-removed")
-                .param_types([String::static_type(), String::static_type()])
-                .build(),
-            // (encoder, pad, codec): an encoder is about to start; set what
-            // you like on it.
+        let mut all = common_signals(|sink, json| {
+            let sink = sink.get::<super::RtcSink>().ok()?;
+            Some(sink.imp().feed(json))
+        });
+        // (encoder, pad, codec): an encoder is about to start; set what you
+        // like on it.
+        all.push(
             Signal::builder("encoder-setup")
                 .param_types([
                     gst::Element::static_type(),
@@ -31,30 +27,7 @@ pub(super) fn all() -> &'static [Signal] {
                     String::static_type(),
                 ])
                 .build(),
-            // (json): for `uri=app:`; carry this to the far side. Protocol
-            // `sigmund.v1`, see docs/sigmund-v1.md.
-            Signal::builder("outgoing-message")
-                .param_types([String::static_type()])
-                .build(),
-            // (json) -> taken: for `uri=app:`; what the far side said. What is
-            // not taken is explained in the log.
-            Signal::builder("incoming-message")
-                .action()
-                .param_types([String::static_type()])
-                .return_type::<bool>()
-                .class_handler(|args| {
-                    let sink = args.first()?.get::<super::RtcSink>().ok()?;
-                    let json = args.get(1)?.get::<String>().ok()?;
-                    Some(sink.imp().feed(&json).to_value())
-                })
-                .build(),
-            // (id, webrtcbin): the peer's webrtcbin exists and has negotiated
-            // nothing yet. A connection that is lost may be followed by another
-            // one of the same peer.
-            Signal::builder("webrtcbin-ready")
-                .param_types([String::static_type(), gst::Element::static_type()])
-                .build(),
-        ];
+        );
         all.extend(data());
         all
     });

@@ -13,6 +13,7 @@ mod guard;
 mod interfaces;
 mod promise;
 mod pulse;
+mod receiver;
 mod remb;
 mod sender;
 mod statistics;
@@ -28,17 +29,19 @@ use gst_webrtc::{
     WebRTCDTLSTransport, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSDPType,
 };
 use sigmund::address::{IceScheme, IceServer};
-use sigmund::sdp::{Identity, MediaPlan};
+use sigmund::sdp::{Codec, Identity, MediaPlan};
 use sigmund::session::ConnectionEvent;
 
 use crate::data::Lane;
 use crate::isolate::{HouseTime, IsolatedBin};
 use crate::media::Feeder;
-pub(crate) use channel::{Accept, Arrivals, Channel, ChannelState};
+use crate::receive::{Inlet, Outlet};
 use guard::Guard;
 
 pub(crate) use agent::takes_late_relays;
+pub(crate) use channel::{Accept, Arrivals, Channel, ChannelState};
 pub(crate) use interfaces::has_ipv4;
+pub(crate) use receiver::{IncomingStream, OnStream, Receiving, discard};
 pub(crate) use statistics::{NetworkReport, SenderReport};
 
 /// Tells the owner what happened. Never blocks; called from any thread.
@@ -81,6 +84,7 @@ impl PeerConnection {
         time: &HouseTime,
         network: &Network,
         identity: Option<Identity>,
+        receiving: Option<&Receiving>,
         report: &Report,
     ) -> Result<Self, String> {
         let failed = report.clone();
@@ -105,6 +109,9 @@ impl PeerConnection {
         let guard = guard::attach(&webrtcbin, identity, report.clone());
         interfaces::configure(&webrtcbin, network)?;
         watch::attach(&webrtcbin, report);
+        if let Some(receiving) = receiving {
+            receiver::attach(&webrtcbin, receiving);
+        }
         bin.add(&webrtcbin).map_err(|e| e.to_string())?;
         let mut connection = Self {
             bin,
@@ -194,6 +201,28 @@ impl PeerConnection {
         lane: Arc<Lane>,
     ) -> Result<Channel, String> {
         Channel::open(&self.webrtcbin, label, settings, lane)
+    }
+
+    /// Adds a receiver for the next m-line, in each of the codecs of `plans`.
+    pub(crate) fn add_receiver(
+        &mut self,
+        plans: &[MediaPlan],
+        offering: bool,
+    ) -> Result<(), String> {
+        let transceiver = receiver::add(&self.webrtcbin, plans, offering)?;
+        self.transceivers.push(transceiver);
+        Ok(())
+    }
+
+    /// Leads a stream to an outlet.
+    pub(crate) fn receive(
+        &self,
+        stream: IncomingStream,
+        codec: Codec,
+        outlet: Outlet,
+        time: HouseTime,
+    ) -> Result<Inlet, String> {
+        Inlet::open(&self.bin, stream, codec, outlet, time)
     }
 
     /// Whose certificate is expected; to be said before the remote description

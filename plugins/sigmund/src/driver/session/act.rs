@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sigmund::ladder::{Estimate, Limits};
-use sigmund::sdp::{Codec, Identity, Kind, MediaPlan, OfferPlan, SdpError, TrackOffer, own_offer};
+use sigmund::message::PeerId;
+use sigmund::sdp::{
+    Codec, Identity, Kind, MediaPlan, OfferPlan, SdpError, TrackOffer, own_offer, receive_offer,
+};
 use sigmund::session::{Action, ConnectionEvent, EndReason, Session};
 use sigmund::signaller::{Outgoing, PeerInfo, Refusal};
 use tokio::sync::oneshot;
@@ -16,7 +19,7 @@ use super::{ITS_CHANNELS, Medium, Task};
 use crate::isolate::HouseTime;
 use crate::media::{Feeder, Lease, Track};
 use crate::runtime;
-use crate::webrtcbin::{self, Network, PeerConnection};
+use crate::webrtcbin::{self, Network, PeerConnection, Receiving};
 
 impl Task {
     /// Does what the session has decided. `Some` ends it.
@@ -70,7 +73,7 @@ impl Task {
             Action::AddRelays => self.add_relays().await,
             Action::Send(message) => self.tell_peer(message).await,
             Action::Refuse(error) => self.refuse(refusal(error)).await,
-            Action::StartMedia => self.start_media().await,
+            Action::StartMedia => self.start_media(session).await,
             Action::End(reason) => return Some(reason),
         }
         None
@@ -89,6 +92,11 @@ impl Task {
 
     /// Offerer: decides what to offer, and builds the connection for it.
     pub(super) async fn prepare_offer(&mut self, tracks: &[TrackOffer]) -> Result<(), Refusal> {
+        if self.shared.reception.is_some() {
+            let media = receive_offer(&self.receives());
+            let built = self.connect(media, None, false).await;
+            return built.map_err(Refusal::Failed);
+        }
         let data = !self.pads.is_empty();
         let offer = own_offer(tracks, self.info.receives.as_ref(), data).map_err(refusal)?;
         self.connect(offer.media, None, offer.data)
@@ -105,17 +113,20 @@ impl Task {
     ) -> Result<(), String> {
         let mut leases = Vec::new();
         for medium in &media {
-            let track = medium.track.and_then(|index| self.tracks.get(index));
-            let track = track.ok_or("a plan for no track")?;
+            let Some(index) = medium.track else { continue };
+            let track = self.tracks.get(index).ok_or("a plan for no track")?;
             leases.push(self.lease(track.clone(), medium.codec).await?);
         }
         let house = self.shared.house.borrow().clone();
         let time = house.ok_or("the pipeline is not playing")?;
-        let network = self.network().await;
-        let (shared, peer, report) = (self.shared.clone(), self.peer.clone(), self.report());
-        let name = match self.number {
-            1 => format!("peer-{peer}"),
-            number => format!("peer-{peer}-{number}"),
+        let spec = Spec {
+            shared: self.shared.clone(),
+            peer: self.peer.clone(),
+            name: format!("peer-{}-{}.{}", self.peer, self.serial, self.number),
+            time,
+            network: self.network().await,
+            receiving: self.receiving(),
+            report: self.report(),
         };
         let mut links = data.then(|| {
             let news = self.data_news.clone();
@@ -124,8 +135,8 @@ impl Task {
         });
         let built = runtime::blocking(move || {
             let offering = identity.is_none();
-            let built = build(&shared, &name, &time, &network, &media, identity, &report)?;
-            (shared.on_connection)(&peer, built.0.element());
+            let built = build(&spec, &media, identity)?;
+            (spec.shared.on_connection)(&spec.peer, built.0.element());
             if let Some(links) = &mut links {
                 links.prepare(&built.0, offering);
             }
@@ -156,7 +167,7 @@ impl Task {
             .map_err(|_| "the element is stopping".to_owned())?
     }
 
-    async fn start_media(&mut self) {
+    async fn start_media(&mut self, session: &mut Session) {
         let now = Instant::now();
         self.connected = Some(now);
         self.recovery.handle_connected();
@@ -171,6 +182,7 @@ impl Task {
                 medium.lease.estimate(&medium.feeder, bitrate);
             }
         }
+        self.listen(session).await;
         if self.joined.is_none() {
             self.joined = Some(now);
             let added = Announcement::PeerAdded(self.peer.clone(), self.info.clone());
@@ -199,31 +211,61 @@ fn limits(ours: Limits, info: &PeerInfo, leases: &[Lease]) -> Limits {
 /// What a medium of sound takes, in bit/s, as our encoder makes it.
 const SOUND: u32 = 96_000;
 
-/// On the pool: builds the connection and its senders.
+/// What a connection is made of.
+struct Spec {
+    shared: Arc<Shared>,
+    peer: PeerId,
+    /// Of its bin; no two have the same.
+    name: String,
+    time: HouseTime,
+    network: Network,
+    receiving: Option<Receiving>,
+    report: webrtcbin::Report,
+}
+
+/// On the pool: builds the connection, its senders and its receivers.
 fn build(
-    shared: &Shared,
-    name: &str,
-    time: &HouseTime,
-    network: &Network,
+    spec: &Spec,
     media: &[MediaPlan],
     identity: Option<Identity>,
-    report: &webrtcbin::Report,
 ) -> Result<(PeerConnection, Vec<Feeder>), String> {
-    let host = shared.element.upgrade().ok_or("the element is gone")?;
+    let host = spec.shared.element.upgrade().ok_or("the element is gone")?;
     let offering = identity.is_none();
-    let mut connection = PeerConnection::build(name, &host, time, network, identity, report)?;
-    let feeders = media
-        .iter()
-        .enumerate()
-        .map(|(index, plan)| connection.add_sender(index, plan, offering))
-        .collect::<Result<Vec<_>, _>>();
-    match feeders {
+    let mut connection = PeerConnection::build(
+        &spec.name,
+        &host,
+        &spec.time,
+        &spec.network,
+        identity,
+        spec.receiving.as_ref(),
+        &spec.report,
+    )?;
+    match add_media(&mut connection, media, offering) {
         Ok(feeders) => Ok((connection, feeders)),
         Err(error) => {
             connection.stop(&host);
             Err(error)
         }
     }
+}
+
+/// An m-line each; one that only receives may have several plans, a codec each.
+fn add_media(
+    connection: &mut PeerConnection,
+    media: &[MediaPlan],
+    offering: bool,
+) -> Result<Vec<Feeder>, String> {
+    let mut feeders = Vec::new();
+    let lines = media.chunk_by(|a, b| a.mline == b.mline);
+    for (index, plans) in lines.enumerate() {
+        match plans {
+            [plan] if plan.track.is_some() => {
+                feeders.push(connection.add_sender(index, plan, offering)?);
+            }
+            plans => connection.add_receiver(plans, offering)?,
+        }
+    }
+    Ok(feeders)
 }
 
 fn refusal(error: SdpError) -> Refusal {

@@ -57,6 +57,7 @@ impl Task {
         self.close_channels().await;
         let sent = std::mem::take(&mut self.sent);
         self.sent_before.add(&sent);
+        self.let_go(false).await;
         self.await_retired().await;
         if let Some(connection) = self.connection.take() {
             let (element, peer) = (self.shared.element.clone(), self.peer.clone());

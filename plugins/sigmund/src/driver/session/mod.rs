@@ -4,6 +4,7 @@
 mod act;
 mod again;
 mod data;
+mod receive;
 mod relays;
 
 use std::sync::Arc;
@@ -23,9 +24,11 @@ use super::host::{Report, Shared};
 use super::snapshot::PeerStats;
 use crate::data::DataTrack;
 use crate::media::{Feeder, Format, Lease, Track};
+use crate::receive::Outlet;
 use crate::runtime;
-use crate::webrtcbin::{self, PeerConnection, SenderReport};
+use crate::webrtcbin::{self, IncomingStream, PeerConnection, SenderReport};
 use data::DataLinks;
+use receive::Ears;
 
 /// Events that may wait for a session. A peer that fills it is ended.
 const INBOX: usize = 512;
@@ -67,6 +70,12 @@ pub(in crate::driver) enum Event {
     Connection(u32, ConnectionEvent),
     /// It is to end.
     Close(EndReason),
+    /// Its peer is gone, and signalling knows.
+    Left(String),
+    /// A stream of its peer's has begun: on which connection, and which one.
+    Stream(u32, IncomingStream),
+    /// Somebody has linked or unlinked a source pad.
+    Relinked(Outlet),
     /// A track flows in another format.
     TrackChanged(Track),
     /// A track was removed.
@@ -79,11 +88,16 @@ pub(in crate::driver) enum Event {
     DataGone(DataTrack),
 }
 
+/// Tells sessions of peers with the same name apart.
+pub(in crate::driver) type Serial = u64;
+
 /// The host's hold on a session.
 #[derive(Debug)]
 pub(in crate::driver) struct SessionHandle {
     inbox: mpsc::Sender<Event>,
     flooded: Arc<AtomicBool>,
+    serial: Serial,
+    leaving: bool,
 }
 
 impl SessionHandle {
@@ -93,11 +107,27 @@ impl SessionHandle {
             self.flooded.store(true, Ordering::Relaxed);
         }
     }
+
+    /// Which one it is.
+    pub(in crate::driver) fn serial(&self) -> Serial {
+        self.serial
+    }
+
+    /// Its peer is gone: it ends, and tells signalling no more.
+    pub(in crate::driver) fn leave(&mut self, reason: String) {
+        self.leaving = true;
+        self.tell(Event::Left(reason));
+    }
+
+    /// Is it about to end?
+    pub(in crate::driver) fn is_leaving(&self) -> bool {
+        self.leaving
+    }
 }
 
 /// Starts a session.
 pub(in crate::driver) fn spawn(
-    peer: PeerId,
+    (peer, serial): (PeerId, Serial),
     info: PeerInfo,
     (tracks, pads): (Vec<Track>, Vec<DataTrack>),
     shared: Arc<Shared>,
@@ -112,6 +142,7 @@ pub(in crate::driver) fn spawn(
         limits: shared.limits,
         peer,
         recovery: Recovery::new(info.again, shared.give_up, began),
+        serial,
         info,
         tracks,
         gone: Vec::new(),
@@ -127,21 +158,26 @@ pub(in crate::driver) fn spawn(
         data: None,
         data_news: Arc::default(),
         open_channels: None,
+        ears: Ears::default(),
         connection: None,
         connected: None,
         retired: None,
         sent: SenderReport::default(),
         sent_before: SenderReport::default(),
+        left: false,
     };
     runtime::spawn(task.run(inbox));
     SessionHandle {
         inbox: sender,
         flooded,
+        serial,
+        leaving: false,
     }
 }
 
 struct Task {
     peer: PeerId,
+    serial: Serial,
     info: PeerInfo,
     tracks: Vec<Track>,
     /// Tracks that were removed meanwhile.
@@ -163,6 +199,8 @@ struct Task {
     data_news: Arc<Notify>,
     /// When to open the channels that the far side has not opened.
     open_channels: Option<Instant>,
+    /// What comes in.
+    ears: Ears,
     connection: Option<Arc<PeerConnection>>,
     /// Since when media flows.
     connected: Option<Instant>,
@@ -173,6 +211,8 @@ struct Task {
     /// What the connection has sent, and what those before it had.
     sent: SenderReport,
     sent_before: SenderReport,
+    /// Is its peer gone, as signalling has told us?
+    left: bool,
 }
 
 /// One of our media on its way to this peer.
@@ -198,12 +238,8 @@ impl Task {
     /// What our tracks can be sent as, once the stream has started. Tracks
     /// that have no caps when the rest has had them for a while are left out.
     async fn offers(&mut self) -> Result<Vec<TrackOffer>, String> {
-        if self.tracks.is_empty() && !self.pads.is_empty() {
-            let mut house = self.shared.house.clone();
-            let playing = house.wait_for(Option::is_some);
-            let playing = tokio::time::timeout(START_WAIT, playing).await;
-            let late = "the stream has not started; try again in a moment";
-            return playing.map(|_| Vec::new()).map_err(|_| late.into());
+        if self.tracks.is_empty() {
+            return self.house().await.map(|_| Vec::new());
         }
         let mut started = self.shared.started.subscribe();
         let tracks = self.tracks.clone();
@@ -253,7 +289,7 @@ impl Task {
         let side = match channel.offerer {
             Offerer::Them => Side::Answerer {
                 tracks,
-                receives: Vec::new(),
+                receives: self.receives(),
                 data: !self.pads.is_empty(),
             },
             Offerer::Us => {
@@ -325,6 +361,10 @@ impl Task {
                     Some(Event::DataAdded(_)) if self.info.no_data => (),
                     Some(Event::DataAdded(pad)) => self.add_pad(pad).await,
                     Some(Event::DataGone(pad)) => self.remove_pad(pad).await,
+                    Some(Event::Stream(number, stream)) => {
+                        self.hear_on(&mut session, number, stream).await;
+                    }
+                    Some(Event::Relinked(outlet)) => self.relinked(&mut session, &outlet).await,
                     Some(event) => self.handle(&mut session, event),
                     None => session.close(EndReason::Closed("the element is gone".into())),
                 },
@@ -348,6 +388,12 @@ impl Task {
                 }
             }
             Event::Close(reason) => session.close(reason),
+            Event::Left(reason) => {
+                self.left = true;
+                session.close(EndReason::Left(reason));
+            }
+            // Taken before, as they take time.
+            Event::Stream(..) | Event::Relinked(_) => (),
             Event::TrackChanged(track) => {
                 let stale = |m: &Medium| {
                     m.lease.track().is(&track) && !still_gives(&track, m.lease.codec())
@@ -385,7 +431,7 @@ impl Task {
         let silence = connection.silence(now);
         let answers = connection.answers();
         // Without either ICE will notice, after 50 s.
-        let has_media = !self.media.is_empty();
+        let has_media = !self.media.is_empty() || self.ears.hears();
         if silence > SILENCE && (answers || has_media) {
             session.handle_connection(now, ConnectionEvent::Silent(silence));
             return;
@@ -411,7 +457,7 @@ impl Task {
         let joined = self.joined.unwrap_or(now);
         let stats = PeerStats {
             protocol: self.info.protocol.clone(),
-            codecs: self.media.iter().map(|m| m.lease.codec()).collect(),
+            codecs: self.codecs(),
             joined_in: joined - self.began,
             age: now - joined,
             connections: self.number,
@@ -439,16 +485,19 @@ impl Task {
             medium.lease.leave(&medium.feeder);
         }
         self.close_channels().await;
-        self.send(Outgoing::End {
-            peer: self.peer.clone(),
-            reason: reason.to_string(),
-        })
-        .await;
+        if !self.left {
+            self.send(Outgoing::End {
+                peer: self.peer.clone(),
+                reason: reason.to_string(),
+            })
+            .await;
+        }
         if was_added {
             let removed = Announcement::PeerRemoved(self.peer.clone(), reason.to_string());
             self.shared.announcer.announce(removed);
         }
         gst::info!(super::CAT, "session {} ended: {reason}", self.peer);
+        self.let_go(matches!(reason, EndReason::Failed(_))).await;
         if let Some(connection) = self.connection.take() {
             if was_connected && !matches!(reason, EndReason::Silent(_)) {
                 say_goodbye(&connection).await;
@@ -456,7 +505,8 @@ impl Task {
             free(&self.shared.element, &self.peer, connection).await;
         }
         self.await_retired().await;
-        self.tell_host(Report::Ended(self.peer.clone())).await;
+        self.tell_host(Report::Ended(self.peer.clone(), self.serial))
+            .await;
     }
 
     /// Where the present connection reports.

@@ -1,0 +1,87 @@
+//! Opening signalling for an element.
+
+use gst::prelude::*;
+use sigmund::signaller::app::{self, AppHandle};
+use sigmund::signaller::{Options, Registry, Signaller};
+use tokio::sync::mpsc;
+
+use crate::driver::{Announcement, Announcer, OnConnection};
+use crate::runtime;
+
+/// Signalling that is ready to run.
+pub(crate) struct Opening {
+    pub(crate) signaller: Box<dyn Signaller>,
+    pub(crate) announcer: Announcer,
+    /// The application's end of `app:`.
+    pub(crate) app: AppHandle,
+}
+
+/// Everything that can be wrong with `uri` without opening a port.
+pub(crate) fn check(uri: &str, mut options: Options) -> Result<(), gst::ErrorMessage> {
+    options.app = Some(app::channel().0);
+    Registry::builtin()
+        .open(uri, &options)
+        .map(drop)
+        .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))
+}
+
+/// Makes the signaller for `uri`, and what tells the application. `doing` is
+/// what people do at the address that is announced: "Watch".
+pub(crate) fn open(
+    element: &gst::Element,
+    doing: &'static str,
+    uri: &str,
+    mut options: Options,
+) -> Result<Opening, gst::ErrorMessage> {
+    let (end, app, notes) = app::channel();
+    options.app = Some(end);
+    let signaller = Registry::builtin()
+        .open(uri, &options)
+        .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
+    // The signaller holds the other clone; unless it is `app:`, nobody does.
+    drop(options);
+    let announcer = Announcer::start(element, doing)
+        .map_err(|e| gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{e}")))?;
+    relay(notes, announcer.clone());
+    Ok(Opening {
+        signaller,
+        announcer,
+        app,
+    })
+}
+
+/// Hands what an `app:` signaller says to the application.
+fn relay(mut notes: mpsc::Receiver<String>, announcer: Announcer) {
+    runtime::spawn(async move {
+        while let Some(json) = notes.recv().await {
+            announcer.announce(Announcement::Note(json));
+        }
+    });
+}
+
+/// What the application tells the far side (`app:`). Was it taken?
+pub(crate) fn feed(
+    category: gst::DebugCategory,
+    element: &gst::Element,
+    app: Option<AppHandle>,
+    json: &str,
+) -> bool {
+    let result = match app {
+        Some(app) => app.feed(json).map_err(|e| e.to_string()),
+        None => Err("the element is not running".to_owned()),
+    };
+    if let Err(error) = &result {
+        gst::warning!(category, obj = element, "a message was not taken: {error}");
+    }
+    result.is_ok()
+}
+
+/// Emits `webrtcbin-ready`.
+pub(crate) fn tell_of_connections(element: &gst::Element) -> OnConnection {
+    let element = element.downgrade();
+    std::sync::Arc::new(move |peer, webrtcbin| {
+        if let Some(element) = element.upgrade() {
+            element.emit_by_name::<()>("webrtcbin-ready", &[&peer.as_str(), webrtcbin]);
+        }
+    })
+}

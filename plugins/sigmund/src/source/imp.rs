@@ -1,0 +1,329 @@
+//! The virtual methods of `rtcsrc`.
+//!
+//! Locks: `settings`, then `state`; see the crate's documentation.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use sigmund::ladder::Limits;
+use sigmund::signaller::app::AppHandle;
+
+use super::settings::{self, Plan, Settings};
+use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
+use crate::element::{HouseClock, Opening, common_signals, opening};
+use crate::isolate::IsolatedBin;
+use crate::receive::Outlets;
+use crate::runtime;
+
+pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "rtcsrc",
+        gst::DebugColorFlags::empty(),
+        Some("Sigmund: receives from a WebRTC publisher"),
+    )
+});
+
+/// In the order of preference of who takes several.
+const VIDEO_CAPS: &str = "video/x-h264; video/x-vp8; video/x-raw(ANY); \
+    application/x-rtp, media=video";
+const AUDIO_CAPS: &str = "audio/x-opus; audio/x-raw; application/x-rtp, media=audio";
+
+#[derive(Debug, Default)]
+pub struct RtcSrc {
+    settings: Mutex<Settings>,
+    state: Mutex<State>,
+    house: HouseClock,
+}
+
+/// What streaming has made.
+#[derive(Debug, Default)]
+struct State {
+    host: Option<Host>,
+    outlets: Option<Arc<Outlets>>,
+    /// The application's end of `app:`.
+    app: Option<AppHandle>,
+}
+
+impl RtcSrc {
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.state()
+            .host
+            .as_ref()
+            .map(Host::snapshot)
+            .unwrap_or_default()
+    }
+
+    fn plan(&self) -> Result<Plan, gst::ErrorMessage> {
+        let name = self.obj().name();
+        let settings = self.settings().clone();
+        settings
+            .plan(&name)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))
+    }
+
+    /// NULL → READY: everything that can be wrong without opening a port.
+    fn prepare(&self) -> Result<(), gst::ErrorMessage> {
+        let plan = self.plan()?;
+        opening::check(&plan.uri, plan.options)?;
+        runtime::detach(driver::warm_up);
+        Ok(())
+    }
+
+    /// READY → PAUSED: opens signalling.
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let plan = self.plan()?;
+        let failed =
+            |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{e}"));
+        let element = self.obj().clone().upcast::<gst::Element>();
+        let Opening {
+            signaller,
+            announcer,
+            app,
+        } = opening::open(&element, "Publish", &plan.uri, plan.options)?;
+        let bin = self.obj().clone().upcast::<gst::Bin>();
+        let problems = announcer.clone();
+        let on_problem = move |text| problems.announce(Announcement::Error(text));
+        let outlets = Arc::new(Outlets::new(&bin, plan.latency, Arc::new(on_problem)));
+        let config = HostConfig {
+            tracks: Vec::new(),
+            pads: Vec::new(),
+            element: bin.downgrade(),
+            signaller,
+            house: self.house.subscribe(),
+            codecs: Vec::new(),
+            limits: Limits {
+                min: 0,
+                max: 0,
+                start: 0,
+            },
+            // There is one publisher.
+            max_peers: 1,
+            give_up: plan.give_up,
+            reception: Some(Reception {
+                codecs: plan.codecs,
+                outlets: outlets.clone(),
+                latency: plan.latency,
+            }),
+            network: plan.network,
+            announcer,
+            // It encodes nothing.
+            on_encoder: Arc::new(|_, _, _| ()),
+            on_connection: opening::tell_of_connections(&element),
+        };
+        let host = runtime::wait_for(Host::start(config))
+            .ok_or_else(|| failed(&"the task of the element died"))?
+            .map_err(|e| failed(&e))?;
+        let mut state = self.state();
+        state.host = Some(host);
+        state.outlets = Some(outlets);
+        state.app = Some(app);
+        Ok(())
+    }
+
+    /// PAUSED → READY: ends the session, then the pads.
+    fn stop(&self) {
+        let mut state = self.state();
+        let (host, outlets) = (state.host.take(), state.outlets.take());
+        state.app = None;
+        drop(state);
+        if let Some(host) = host {
+            runtime::wait_for(host.stop());
+        }
+        if let Some(outlets) = outlets {
+            outlets.remove_all();
+        }
+        self.house.clear();
+    }
+
+    /// What the application was told by the far side (`app:`).
+    fn feed(&self, json: &str) -> bool {
+        let app = self.state().app.clone();
+        opening::feed(*CAT, self.obj().upcast_ref(), app, json)
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for RtcSrc {
+    const NAME: &'static str = "SigmundRtcSrc";
+    type Type = super::RtcSrc;
+    type ParentType = gst::Bin;
+}
+
+impl ObjectImpl for RtcSrc {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut specs: Vec<_> = settings::properties()
+                .iter()
+                .map(|p| p.spec().clone())
+                .collect();
+            specs.push(
+                glib::ParamSpecString::builder("address")
+                    .blurb("Where to publish, once a listening element is at least PAUSED")
+                    .read_only()
+                    .build(),
+            );
+            specs.push(
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .blurb(
+                        "The session, a sub-structure for each peer (bitrates in bit/s, loss 0 \
+                         to 1, round trip in ms), as of the last second",
+                    )
+                    .read_only()
+                    .build(),
+            );
+            specs
+        });
+        &SPECS
+    }
+
+    fn set_property(&self, id: usize, value: &glib::Value, _spec: &glib::ParamSpec) {
+        if let Some(property) = settings::properties().get(id - 1) {
+            property.set(&mut self.settings(), value);
+        }
+    }
+
+    fn property(&self, id: usize, spec: &glib::ParamSpec) -> glib::Value {
+        match spec.name() {
+            "address" => self.snapshot().address.to_value(),
+            "stats" => self.snapshot().to_structure().to_value(),
+            _ => settings::properties()
+                .get(id - 1)
+                .map(|property| property.get(&self.settings()))
+                .unwrap_or_else(|| glib::Value::from_type(spec.value_type())),
+        }
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+            common_signals(|source, json| {
+                let source = source.get::<super::RtcSrc>().ok()?;
+                Some(source.imp().feed(json))
+            })
+        });
+        &SIGNALS
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        // GStreamer would call it after its type; stream names come from it.
+        if obj.name().starts_with("sigmundrtcsrc") {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            obj.set_property("name", format!("rtcsrc{number}"));
+        }
+        obj.set_element_flags(gst::ElementFlags::SOURCE);
+        // Children set and clear them as they come and go.
+        obj.set_suppressed_flags(gst::ElementFlags::SINK | gst::ElementFlags::SOURCE);
+    }
+}
+
+impl GstObjectImpl for RtcSrc {}
+
+impl ElementImpl for RtcSrc {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "WebRTC receiver",
+                "Source/Network/WebRTC",
+                "Receives audio and video from a WebRTC publisher (WHEP, WHIP, browsers), raw, \
+                 encoded or as RTP: as what is linked takes it",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            [("video_%u", VIDEO_CAPS), ("audio_%u", AUDIO_CAPS)]
+                .into_iter()
+                .filter_map(|(name, caps)| {
+                    let caps = caps.parse::<gst::Caps>().ok()?;
+                    gst::PadTemplate::new(
+                        name,
+                        gst::PadDirection::Src,
+                        gst::PadPresence::Sometimes,
+                        &caps,
+                    )
+                    .ok()
+                })
+                .collect()
+        });
+        &TEMPLATES
+    }
+
+    /// EOS from the application: it is pushed out of our pads, in the element's
+    /// own time; what is downstream may be busy.
+    fn send_event(&self, event: gst::Event) -> bool {
+        if event.type_() != gst::EventType::Eos {
+            return self.parent_send_event(event);
+        }
+        let outlets = self.state().outlets.clone();
+        let Some(outlets) = outlets else { return false };
+        outlets.send_eos();
+        true
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        let prepared = match transition {
+            gst::StateChange::NullToReady => self.prepare(),
+            gst::StateChange::ReadyToPaused => self.start(),
+            gst::StateChange::PausedToPlaying => {
+                self.house.set(self.obj().upcast_ref());
+                Ok(())
+            }
+            gst::StateChange::PausedToReady => {
+                self.stop();
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        if let Err(message) = prepared {
+            gst::error!(CAT, imp = self, "{message:?}");
+            self.obj().post_error_message(message);
+            return Err(gst::StateChangeError);
+        }
+        let result = self.parent_change_state(transition);
+        match (transition, result) {
+            (gst::StateChange::ReadyToPaused, Err(error)) => {
+                self.stop();
+                Err(error)
+            }
+            // Live: nothing comes before it plays.
+            (gst::StateChange::ReadyToPaused | gst::StateChange::PlayingToPaused, Ok(_)) => {
+                Ok(gst::StateChangeSuccess::NoPreroll)
+            }
+            (_, result) => result,
+        }
+    }
+}
+
+impl BinImpl for RtcSrc {
+    /// The peer's connection is nobody else's business; what it does not keep to
+    /// itself ends here, but for the wish of a hardware decoder to know its
+    /// display.
+    fn handle_message(&self, message: gst::Message) {
+        let isolated = message.src().is_some_and(|src| src.is::<IsolatedBin>());
+        let context = matches!(
+            message.type_(),
+            gst::MessageType::NeedContext | gst::MessageType::HaveContext
+        );
+        if !isolated || context {
+            self.parent_handle_message(message);
+        }
+    }
+}

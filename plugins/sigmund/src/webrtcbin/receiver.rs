@@ -1,0 +1,132 @@
+//! Incoming media: transceivers that receive, and the streams that come out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gst::prelude::*;
+use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
+use sigmund::sdp::MediaPlan;
+
+use super::statistics;
+use crate::media::payload;
+
+/// Told of each stream when its first packet waits. Never blocks; called from
+/// any thread.
+pub(crate) type OnStream = Arc<dyn Fn(IncomingStream) + Send + Sync>;
+
+/// How incoming media are taken.
+#[derive(Clone)]
+pub(crate) struct Receiving {
+    /// What the jitterbuffers hold back at most.
+    pub(crate) latency: Duration,
+    /// Told of each stream.
+    pub(crate) on_stream: OnStream,
+}
+
+/// One RTP stream of the far side: its first packet waits at the pad until the
+/// stream is [opened](Self::open) or [refused](Self::refuse).
+#[derive(Debug)]
+pub(crate) struct IncomingStream {
+    pad: gst::Pad,
+    block: gst::PadProbeId,
+}
+
+impl IncomingStream {
+    /// Where the packets come out.
+    pub(crate) fn pad(&self) -> &gst::Pad {
+        &self.pad
+    }
+
+    /// What is in them.
+    pub(crate) fn caps(&self) -> Option<gst::Caps> {
+        self.pad.current_caps()
+    }
+
+    /// The m-line that it was announced for. That of a stream that was not
+    /// announced is the first one, whatever it carries. Takes PC_LOCK.
+    pub(crate) fn mline(&self) -> Option<usize> {
+        let transceiver = self
+            .pad
+            .property::<Option<WebRTCRTPTransceiver>>("transceiver")?;
+        usize::try_from(transceiver.property::<u32>("mlineindex")).ok()
+    }
+
+    /// Lets the packets flow.
+    pub(crate) fn open(self) -> gst::Pad {
+        self.pad.remove_probe(self.block);
+        self.pad
+    }
+
+    /// Throws the packets away. Left alone, they would come back as an error
+    /// that stops all streams of the connection.
+    pub(crate) fn refuse(self) {
+        discard(&self.pad);
+        self.pad.remove_probe(self.block);
+    }
+}
+
+/// From now on nothing comes out of the pad, and nobody is told.
+pub(crate) fn discard(pad: &gst::Pad) {
+    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    // Not `Drop`: with that, 1.22 frees the buffer twice.
+    pad.add_probe(mask, |_, _| gst::PadProbeReturn::Handled);
+}
+
+/// Adds the receiver for an m-line that may come in each of the codecs of
+/// `plans`. In the order of the m-lines.
+pub(super) fn add(
+    webrtcbin: &gst::Element,
+    plans: &[MediaPlan],
+    offering: bool,
+) -> Result<WebRTCRTPTransceiver, String> {
+    let mut caps = gst::Caps::new_empty();
+    for plan in plans {
+        caps.make_mut()
+            .append(payload::received_caps(plan, offering));
+    }
+    let transceiver = webrtcbin
+        .emit_by_name::<Option<WebRTCRTPTransceiver>>(
+            "add-transceiver",
+            &[&WebRTCRTPTransceiverDirection::Recvonly, &caps],
+        )
+        .ok_or("webrtcbin gives no transceiver")?;
+    // Also what keeps `nack` and RTX in an answer.
+    transceiver.set_property("do-nack", plans.iter().any(|plan| plan.nack));
+    Ok(transceiver)
+}
+
+/// Prepares webrtcbin for incoming media. Before any is negotiated.
+pub(super) fn attach(webrtcbin: &gst::Element, receiving: &Receiving) {
+    let latency = receiving.latency.as_millis().try_into().unwrap_or(u32::MAX);
+    webrtcbin.set_property("latency", latency);
+    if let Some(rtpbin) = statistics::rtpbin(webrtcbin)
+        && rtpbin
+            .find_property("add-reference-timestamp-meta")
+            .is_some()
+    {
+        rtpbin.set_property("add-reference-timestamp-meta", true);
+    }
+    let on_stream = receiving.on_stream.clone();
+    webrtcbin.connect_pad_added(move |_, pad| {
+        if pad.direction() == gst::PadDirection::Src {
+            report_first_packet(pad, on_stream.clone());
+        }
+    });
+}
+
+/// The caps come before the first packet, but not before the pad.
+fn report_first_packet(pad: &gst::Pad, on_stream: OnStream) {
+    let reported = AtomicBool::new(false);
+    let mask =
+        gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    pad.add_probe(mask, move |pad, info| {
+        if !reported.swap(true, Ordering::Relaxed)
+            && let Some(block) = info.id.take()
+        {
+            let pad = pad.clone();
+            on_stream(IncomingStream { pad, block });
+        }
+        gst::PadProbeReturn::Ok
+    });
+}

@@ -1,0 +1,249 @@
+//! `rtcsrc` receives what our own `rtcsink` sends.
+
+use std::time::Duration;
+
+use sigmund_tests::publisher::{Command, Event};
+use sigmund_tests::sight::Sight;
+use sigmund_tests::{Publisher, Relay, eventually};
+
+use crate::scenes::{self, PICTURE, SOON, SOUND, Stage};
+
+/// Where pictures are looked at.
+const LOOK: &str =
+    "videoconvert ! video/x-raw,format=I420 ! identity name=look ! fakesink sync=true";
+
+/// Where sound is listened to.
+const LISTEN: &str =
+    "audioconvert ! audio/x-raw,format=S16LE ! identity name=look-sound ! fakesink sync=true";
+
+fn source(endpoint: &str, properties: &str) -> String {
+    let uri = endpoint.replacen("http", "whep+http", 1);
+    format!("rtcsrc name=src uri={uri} {properties}")
+}
+
+/// Waits until `done` likes what has come by.
+#[track_caller]
+fn seen(receiver: &mut Publisher, look: &str, what: &str, done: impl Fn(&Sight) -> bool) -> Sight {
+    eventually(2 * SOON, what, || {
+        let sight = receiver.look(look);
+        done(&sight).then_some(sight)
+    })
+}
+
+/// The picture moves on, frame by frame, and none comes twice.
+#[track_caller]
+fn assert_moving(sight: &Sight) {
+    let numbers = sight.numbers();
+    assert!(
+        numbers.windows(2).all(|pair| pair[1] > pair[0]),
+        "{numbers:?}"
+    );
+    let span = usize::from(numbers[numbers.len() - 1] - numbers[0]);
+    assert!(
+        span < numbers.len() * 3 / 2,
+        "frames are missing: {numbers:?}"
+    );
+}
+
+#[test]
+fn pictures_and_sound_come_out_raw() {
+    let Some(stage) = Stage::alone() else { return };
+    let sender = stage.publish(&format!("{PICTURE} ! cam. {SOUND}"));
+    let source = source(&sender.whep("cam"), "");
+    let mut receiver = Publisher::start(
+        &stage.viewer,
+        &format!("{source} src. ! {LOOK} src. ! {LISTEN}"),
+    );
+    let sight = seen(&mut receiver, "look", "pictures", |it| {
+        it.pictures.len() > 90
+    });
+    assert_moving(&sight);
+    assert!(sight.caps[0].contains("width=(int)640"), "{:?}", sight.caps);
+    // What jitterbuffers hold back at most is what sinks wait for.
+    let latency = receiver.count(Command::Latency);
+    assert!((200..1500).contains(&latency), "{latency} ms");
+    let sound = seen(&mut receiver, "look-sound", "sound", |it| {
+        it.pitches.len() > 60
+    });
+    let right = |pitch: &&f64| (430.0..450.0).contains(*pitch);
+    let rights = sound.pitches.iter().filter(right).count();
+    assert!(rights * 10 > sound.pitches.len() * 9, "{:?}", sound.pitches);
+    receiver.assert_healthy();
+}
+
+#[test]
+fn what_is_linked_decides_the_form() {
+    let Some(stage) = Stage::new() else { return };
+    let sender = stage.show("video-codecs=VP8");
+    let source = source(&sender.whep("cam"), "");
+    for (filter, caps) in [
+        ("video/x-vp8", "video/x-vp8"),
+        ("application/x-rtp", "application/x-rtp"),
+        ("video/x-raw,format=I420", "video/x-raw"),
+        ("identity", "video/x-raw"),
+    ] {
+        let pipeline = format!("{source} src. ! {filter} ! identity name=look ! fakesink");
+        let mut receiver = Publisher::start(&stage.viewer, &pipeline);
+        let sight = seen(&mut receiver, "look", filter, |it| it.buffers > 30);
+        assert!(
+            sight.caps[0].starts_with(caps),
+            "{filter}: {:?}",
+            sight.caps
+        );
+        receiver.assert_healthy();
+    }
+}
+
+#[test]
+fn both_codecs_are_received_as_they_are() {
+    for (name, filter) in [
+        ("H264", "video/x-h264,stream-format=avc"),
+        ("VP8", "video/x-vp8"),
+    ] {
+        let Some(stage) = Stage::new() else { return };
+        let sender = stage.publish(&scenes::encoded(name));
+        let source = source(&sender.whep("cam"), "");
+        let pipeline = format!(
+            "{source} src. ! {filter} ! identity name=look ! decodebin ! videoconvert ! \
+             video/x-raw,format=I420 ! identity name=look-decoded ! fakesink"
+        );
+        let mut receiver = Publisher::start(&stage.viewer, &pipeline);
+        let sight = seen(&mut receiver, "look-decoded", name, |it| {
+            it.pictures.len() > 60
+        });
+        assert_moving(&sight);
+        receiver.assert_healthy();
+    }
+}
+
+#[test]
+fn pads_that_nobody_links_hold_up_nobody() {
+    let Some(stage) = Stage::new() else { return };
+    let sender = stage.publish(&format!("{PICTURE} ! cam. {SOUND}"));
+    let source = source(&sender.whep("cam"), "");
+    let mut receiver = Publisher::start(&stage.viewer, &format!("{source} src.audio_0 ! {LISTEN}"));
+    seen(&mut receiver, "look-sound", "sound", |it| it.buffers > 200);
+    // Linked late, the other one flows too; unlinked, the first goes on.
+    let branch = |name: &str, description: &str| Command::Attach {
+        name: name.into(),
+        description: description.into(),
+        to: "src".into(),
+        pad: "video_0".into(),
+    };
+    let raw = "videoconvert ! fakesink name=pictures";
+    receiver.ask(branch("late", raw));
+    let rendered = |receiver: &mut Publisher, name: &str| {
+        let stats = receiver.get(name, "stats");
+        stats["rendered"].as_u64().unwrap_or(0)
+    };
+    eventually(SOON, "pictures", || {
+        (rendered(&mut receiver, "pictures") > 30).then_some(())
+    });
+    let name = "late".to_owned();
+    receiver.ask(Command::Detach { name });
+    let before = receiver.look("look-sound").buffers;
+    seen(&mut receiver, "look-sound", "more sound", |it| {
+        it.buffers > before + 100
+    });
+    // Another form for who comes next.
+    receiver.ask(branch(
+        "again",
+        "capsfilter caps=video/x-h264 ! fakesink name=frames",
+    ));
+    eventually(SOON, "frames", || {
+        (rendered(&mut receiver, "frames") > 30).then_some(())
+    });
+    receiver.assert_healthy();
+}
+
+#[test]
+fn a_publisher_that_comes_back_continues_on_the_same_pads() {
+    let Some(stage) = Stage::new() else { return };
+    let mut relay = Relay::start(&stage.server, &["--anonymous", "all"]);
+    let uri = relay.uri("cam");
+    let start = || {
+        let sink = format!("rtcsink name=cam uri={uri}");
+        Publisher::start(&stage.server, &format!("{PICTURE} ! {sink}"))
+    };
+    let sender = start();
+    let mut receiver = Publisher::start(
+        &stage.viewer,
+        &format!("rtcsrc name=src uri={uri} src. ! {LOOK}"),
+    );
+    seen(&mut receiver, "look", "pictures", |it| {
+        it.pictures.len() > 30
+    });
+    // Killed without a word; the next one begins to count anew.
+    drop(sender);
+    let before = receiver.look("look");
+    let _sender = start();
+    let after = eventually(4 * SOON, "pictures of the second", || {
+        let sight = receiver.look("look");
+        let again = sight
+            .pictures
+            .windows(2)
+            .any(|pair| pair[1].number < pair[0].number);
+        (again && sight.pictures.len() > before.pictures.len() + 30).then_some(sight)
+    });
+    assert_eq!((after.starts, after.ended), (1, false));
+    let times: Vec<_> = after.pictures.iter().map(|it| it.time).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    let pads: Vec<_> = receiver.events();
+    assert!(!pads.iter().any(|event| matches!(event, Event::Eos)));
+    receiver.assert_healthy();
+    relay.kill();
+}
+
+#[test]
+fn sound_and_picture_stay_together_and_tell_when_they_were_made() {
+    let Some(stage) = Stage::alone() else { return };
+    let sender = stage.publish(&format!("{PICTURE} ! cam. {SOUND}"));
+    let source = source(&sender.whep("cam"), "");
+    let pipeline = format!("{source} src. ! {LOOK} src. ! {LISTEN}");
+    let mut receiver = Publisher::start(&stage.viewer, &pipeline);
+    let sight = seen(&mut receiver, "look", "reference timestamps", |it| {
+        it.references > 30 && it.pictures.len() > 30
+    });
+    // NTP counts from 1900; our picture is not older than a second.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let ntp = now.unwrap() + Duration::from_secs(2_208_988_800);
+    let age = ntp.as_millis() as i64 - sight.reference.unwrap() as i64;
+    assert!((0..3000).contains(&age), "{age} ms");
+}
+
+#[test]
+fn the_application_can_end_the_stream() {
+    let Some(stage) = Stage::new() else { return };
+    let sender = stage.publish(&format!("{PICTURE} ! cam. {SOUND}"));
+    let source = source(&sender.whep("cam"), "");
+    let pipeline = format!(
+        "matroskamux name=mux ! fakesink {source} \
+         src.video_0 ! queue ! identity name=look ! mux.video_0 \
+         src.audio_0 ! queue ! identity name=look-sound ! mux.audio_0"
+    );
+    let mut receiver = Publisher::start(&stage.viewer, &pipeline);
+    seen(&mut receiver, "look", "frames", |it| it.buffers > 30);
+    seen(&mut receiver, "look-sound", "sound", |it| it.buffers > 30);
+    receiver.ask(Command::Eos);
+    receiver.wait_for("EOS", |event| matches!(event, Event::Eos).then_some(()));
+    receiver.assert_healthy();
+}
+
+#[test]
+fn over_sigmund_v1_it_says_what_it_takes() {
+    let Some(stage) = Stage::new() else { return };
+    let relay = Relay::start(&stage.server, &["--anonymous", "all"]);
+    let uri = relay.uri("cam");
+    let _sender = Publisher::start(
+        &stage.server,
+        &format!("{PICTURE} ! rtcsink name=cam uri={uri}"),
+    );
+    let mut receiver = Publisher::start(
+        &stage.viewer,
+        &format!(
+            "rtcsrc name=src video-codecs=VP8 uri={uri} src. ! identity name=look-frames ! video/x-vp8 ! fakesink"
+        ),
+    );
+    seen(&mut receiver, "look-frames", "VP8", |it| it.buffers > 30);
+    receiver.assert_healthy();
+}
