@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings what the tests need and Debian does not have, once, below the build
-# directory: Firefox's WebDriver server, gst-plugins-rs' signalling server, a
-# WebRTC peer of another make, and a real clip.
+# directory: Firefox's WebDriver server, gst-plugins-rs' signalling server and
+# its WebRTC elements, a WebRTC peer of another make, and a real clip.
 set -euo pipefail
 
 target=$1
@@ -18,6 +18,15 @@ build() {
 }
 build geckodriver 0.37.1 geckodriver
 build gst-plugin-webrtc-signalling 0.15.0 gst-webrtc-signalling-server
+
+# gst-plugins-rs' elements, in a folder for GST_PLUGIN_PATH.
+plugin=$target/tools/gstreamer-1.0/libgstrswebrtc.so
+if [[ ! -f $plugin ]]; then
+  echo "Building gst-plugins-rs' WebRTC elements, once; this takes a few minutes."
+  cargo build --quiet --locked --manifest-path tests/rswebrtc/Cargo.toml --target-dir "$target/tools/build"
+  install -D "$target"/tools/build/debug/deps/libgstrswebrtc-*.so "$plugin"
+  rm -rf "$target/tools/build"
+fi
 
 # aiortc: WebRTC in Python, a peer that shares no code with us.
 if [[ ! -d $target/tools/python ]]; then

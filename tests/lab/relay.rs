@@ -96,6 +96,11 @@ impl Relay {
             .collect()
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
     fn await_port(&self) {
         let address = (self.host.address(), self.port);
         eventually(START, "the server listens", || {

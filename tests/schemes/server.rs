@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{env, fs};
 
@@ -24,11 +25,25 @@ pub(crate) fn installed(program: &str, package: &str) -> Option<PathBuf> {
         .map(|it| it.join(program))
         .find(|it| it.is_file());
     if found.is_none() {
-        let missing = format!("{program} is not installed ({package})");
-        assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");
-        eprintln!("SKIPPED: {missing}");
+        miss(&format!("{program} is not installed ({package})"));
     }
     found
+}
+
+/// The folder of GStreamer plugins that were built for the tests, if this one is
+/// there. As above.
+pub(crate) fn plugins(plugin: &str, hint: &str) -> Option<PathBuf> {
+    let folder = tools().with_file_name("gstreamer-1.0");
+    if !folder.join(plugin).is_file() {
+        miss(&format!("{plugin} is not there ({hint})"));
+        return None;
+    }
+    Some(folder)
+}
+
+fn miss(missing: &str) {
+    assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");
+    eprintln!("SKIPPED: {missing}");
 }
 
 /// Where `scripts/fetch-test-tools.sh` puts what Debian does not have.
@@ -93,7 +108,9 @@ pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
     pub(crate) fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("sigmund-{}-{name}", std::process::id()));
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        let (process, serial) = (std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
+        let path = env::temp_dir().join(format!("sigmund-{process}-{serial}-{name}"));
         fs::create_dir_all(&path).expect("the temporary folder can be written");
         Self(path)
     }
@@ -106,5 +123,46 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A certificate authority of the test's own, and one certificate by it.
+pub(crate) struct Authority(Folder);
+
+impl Authority {
+    /// Certifies a host by that name or address.
+    pub(crate) fn new(name: &str, host: &str) -> Self {
+        let folder = Folder::new(name);
+        let key = rcgen::KeyPair::generate().expect("there is randomness");
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca = parameters.self_signed(&key).expect("it is complete");
+        let issuer = rcgen::Issuer::from_params(&parameters, &key);
+        let own = rcgen::KeyPair::generate().expect("there is randomness");
+        let leaf = rcgen::CertificateParams::new([host.to_owned()]);
+        let leaf = leaf.and_then(|it| it.signed_by(&own, &issuer));
+        folder.write("ca.pem", &ca.pem());
+        folder.write("certificate.pem", &leaf.expect("it is complete").pem());
+        folder.write("key.pem", &own.serialize_pem());
+        Self(folder)
+    }
+
+    /// Whom the clients trust.
+    pub(crate) fn ca(&self) -> String {
+        self.file("ca.pem")
+    }
+
+    /// What the server shows.
+    pub(crate) fn certificate(&self) -> String {
+        self.file("certificate.pem")
+    }
+
+    /// Its key.
+    pub(crate) fn key(&self) -> String {
+        self.file("key.pem")
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.0.join(name).display().to_string()
     }
 }

@@ -4,11 +4,13 @@
 mod app;
 mod claims;
 mod documented;
+mod gstwebrtc;
 mod ice;
 mod janus;
 mod nats;
 mod scale;
 mod stdio;
+mod theirs;
 mod whip;
 
 use std::net::TcpStream;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use sigmund_tests::{Publisher, Relay};
 
-use super::{PICTURE, Stage, Viewer, on};
+use super::theirs::{Screen, plugin};
+use super::{PICTURE, PLAIN, STAMPED, Stage, Viewer, documented, on};
 
 /// Long enough to be there, and waiting.
 const WAITS: Duration = Duration::from_secs(2);
@@ -37,4 +38,28 @@ fn a_server_passes_media_on_to_the_one_that_waits() {
         next.watch(30).await;
     });
     publisher.unwrap().assert_healthy();
+}
+
+/// The command of the documents, at a WHIP server of another make.
+#[test]
+fn a_server_of_another_make_shows_moving_pictures() {
+    let Some(plugin) = plugin() else { return };
+    let Some(stage) = Stage::new() else { return };
+    let server = format!("http://{}:8190", stage.viewer.address());
+    let source = format!("whipserversrc stun-server=\"\" signaller::host-addr={server}");
+    let mut screen = Screen::open(&stage.viewer, "whipserversrc", &plugin, &source);
+    let pipeline = documented::pipeline(
+        "whip+https",
+        &[
+            (
+                "https://sfu.example/whip/live",
+                &format!("{server}/whip/endpoint"),
+            ),
+            (PLAIN, STAMPED),
+        ],
+    );
+    let mut publisher = Publisher::start(&stage.publisher, &pipeline);
+    screen.watch(60);
+    assert_eq!(publisher.emissions("peer-added").len(), 1);
+    publisher.assert_healthy();
 }
