@@ -23,7 +23,7 @@ pub(crate) struct DataSource {
 
 /// The running time of ours that a far side's wall-clock time (ns since 1970)
 /// stands for, where that is known.
-pub(crate) type Timing = Box<dyn Fn(&Lane, u64) -> Option<gst::ClockTime> + Send>;
+pub(crate) type Timing = Box<dyn Fn(u64) -> Option<gst::ClockTime> + Send>;
 
 impl DataSource {
     pub(crate) fn new(
@@ -82,7 +82,7 @@ impl DataSource {
             }
         }
         let mapped = match (&self.timing, message.time) {
-            (Some(timing), Some(time)) => timing(lane, time),
+            (Some(timing), Some(time)) => timing(time),
             _ => None,
         };
         let buffer = buffer(lane, message, mapped.or(element.current_running_time()));

@@ -20,7 +20,7 @@ use super::announce::{Announcement, Announcer};
 use super::session::{self, Event, Serial, SessionHandle};
 use super::snapshot::{PeerStats, Snapshot};
 use super::tally::Tallies;
-use crate::data::DataTrack;
+use crate::data::{DataTrack, IncomingChannels};
 use crate::media::{EncodingSpec, Encodings, Format, House, Lease, OnEncoder, Track};
 use crate::receive::Outlets;
 use crate::runtime;
@@ -72,6 +72,8 @@ pub(crate) struct Reception {
     pub(crate) codecs: Vec<Codec>,
     /// The pads.
     pub(crate) outlets: Arc<Outlets>,
+    /// Channels that the far side opens, if it may.
+    pub(crate) channels: Option<Arc<IncomingChannels>>,
     /// What the jitterbuffers hold back at most.
     pub(crate) latency: Duration,
 }

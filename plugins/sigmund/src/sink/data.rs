@@ -2,37 +2,13 @@
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use sigmund::data::{Channel, Kind, Navigation, Overflow};
-use sigmund::message::PeerId;
+use sigmund::data::{Channel, Navigation, Overflow};
 
 use super::imp::{CAT, RtcSink};
-use super::signals;
-use crate::data::{
-    DataInput, DataMessage, DataPad, DataSource, DataTrack, Lane, Navigator, Outgoing, Outlet,
-    Reader, register_meta,
-};
+use crate::data::{DataInput, DataPad, DataTrack, Delivery, Navigator, Outlet, register_meta};
 
 /// The source pads, by their template; their numbers are those of the sink pads.
 pub(super) const SOURCES: &str = "data_src_%u";
-
-/// What viewers send: the signal, then the source pad.
-struct FromViewers {
-    sink: glib::WeakRef<super::RtcSink>,
-    source: DataSource,
-}
-
-impl Reader for FromViewers {
-    fn begin(&mut self) {
-        self.source.expose();
-    }
-
-    fn read(&mut self, lane: &Lane, message: &DataMessage) {
-        if let Some(sink) = self.sink.upgrade() {
-            signals::data_received(&sink, lane, message);
-        }
-        self.source.push(lane, message);
-    }
-}
 
 impl RtcSink {
     /// NULL → READY: what is wrong with the pads' properties.
@@ -79,10 +55,7 @@ impl RtcSink {
             return;
         };
         let name = track.name().replacen("data", "data_src", 1);
-        let reader = FromViewers {
-            sink: sink.downgrade(),
-            source: DataSource::new(sink.upcast_ref(), template, name, None),
-        };
+        let reader = Delivery::new(sink.upcast_ref(), template, name, None);
         track.set_outlet(Some(Outlet::new(Box::new(reader))));
         track.set_flushing(false);
     }
@@ -204,36 +177,6 @@ impl RtcSink {
         track.set_outlet(None);
         self.drop_pad(ghost.upcast_ref(), input.element());
         true
-    }
-
-    /// The action signals: to one viewer, or to all that have the channel.
-    pub(super) fn send(
-        &self,
-        pad: &str,
-        peer: Option<&str>,
-        kind: Kind,
-        bytes: glib::Bytes,
-    ) -> bool {
-        let tracks = self.data_tracks();
-        let named = tracks.iter().find(|track| track.name() == pad);
-        let Some(track) = named.or_else(|| tracks.iter().find(|track| track.label() == pad)) else {
-            gst::warning!(CAT, imp = self, "there is no data pad or channel {pad:?}");
-            return false;
-        };
-        let time = None;
-        let peer = peer.filter(|peer| !peer.is_empty()).map(PeerId::new);
-        match track.send(&Outgoing { kind, bytes, time }, peer.as_ref()) {
-            Ok(sent) => {
-                for complaint in &sent.complaints {
-                    gst::warning!(CAT, imp = self, "{complaint}");
-                }
-                sent.taken > 0 && sent.refused == 0
-            }
-            Err(error) => {
-                gst::warning!(CAT, imp = self, "{pad}: {error}");
-                false
-            }
-        }
     }
 }
 

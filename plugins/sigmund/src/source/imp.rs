@@ -11,6 +11,7 @@ use sigmund::ladder::Limits;
 use sigmund::signaller::app::AppHandle;
 
 use super::settings::{self, Plan, Settings};
+use crate::data::{IncomingChannels, data_signals};
 use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
 use crate::element::{HouseClock, Opening, common_signals, opening};
 use crate::isolate::IsolatedBin;
@@ -30,6 +31,10 @@ const VIDEO_CAPS: &str = "video/x-h264; video/x-vp8; video/x-raw(ANY); \
     application/x-rtp, media=video";
 const AUDIO_CAPS: &str = "audio/x-opus; audio/x-raw; application/x-rtp, media=audio";
 
+/// Of messages: any channel brings both.
+const DATA: &str = "data_%u";
+const DATA_CAPS: &str = "text/x-raw, format=utf8; application/octet-stream";
+
 #[derive(Debug, Default)]
 pub struct RtcSrc {
     settings: Mutex<Settings>,
@@ -42,6 +47,7 @@ pub struct RtcSrc {
 struct State {
     host: Option<Host>,
     outlets: Option<Arc<Outlets>>,
+    channels: Option<Arc<IncomingChannels>>,
     /// The application's end of `app:`.
     app: Option<AppHandle>,
 }
@@ -94,6 +100,9 @@ impl RtcSrc {
         let problems = announcer.clone();
         let on_problem = move |text| problems.announce(Announcement::Error(text));
         let outlets = Arc::new(Outlets::new(&bin, plan.latency, Arc::new(on_problem)));
+        let template = self.obj().pad_template(DATA);
+        let template = template.filter(|_| plan.data_channels);
+        let channels = template.map(|it| Arc::new(IncomingChannels::new(&element, it)));
         let config = HostConfig {
             tracks: Vec::new(),
             pads: Vec::new(),
@@ -112,6 +121,7 @@ impl RtcSrc {
             reception: Some(Reception {
                 codecs: plan.codecs,
                 outlets: outlets.clone(),
+                channels: channels.clone(),
                 latency: plan.latency,
             }),
             network: plan.network,
@@ -126,6 +136,7 @@ impl RtcSrc {
         let mut state = self.state();
         state.host = Some(host);
         state.outlets = Some(outlets);
+        state.channels = channels;
         state.app = Some(app);
         Ok(())
     }
@@ -134,6 +145,7 @@ impl RtcSrc {
     fn stop(&self) {
         let mut state = self.state();
         let (host, outlets) = (state.host.take(), state.outlets.take());
+        let channels = state.channels.take();
         state.app = None;
         drop(state);
         if let Some(host) = host {
@@ -141,6 +153,9 @@ impl RtcSrc {
         }
         if let Some(outlets) = outlets {
             outlets.remove_all();
+        }
+        if let Some(channels) = channels {
+            channels.stop();
         }
         self.house.clear();
     }
@@ -205,10 +220,16 @@ impl ObjectImpl for RtcSrc {
 
     fn signals() -> &'static [glib::subclass::Signal] {
         static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
-            common_signals(|source, json| {
+            let mut all = common_signals(|source, json| {
                 let source = source.get::<super::RtcSrc>().ok()?;
                 Some(source.imp().feed(json))
-            })
+            });
+            all.extend(data_signals(|source| {
+                let source = source.get::<super::RtcSrc>().ok()?;
+                let channels = source.imp().state().channels.clone();
+                Some(channels.map(|it| it.tracks()).unwrap_or_default())
+            }));
+            all
         });
         &SIGNALS
     }
@@ -246,7 +267,8 @@ impl ElementImpl for RtcSrc {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            [("video_%u", VIDEO_CAPS), ("audio_%u", AUDIO_CAPS)]
+            let data = (DATA, DATA_CAPS);
+            [("video_%u", VIDEO_CAPS), ("audio_%u", AUDIO_CAPS), data]
                 .into_iter()
                 .filter_map(|(name, caps)| {
                     let caps = caps.parse::<gst::Caps>().ok()?;
@@ -269,8 +291,14 @@ impl ElementImpl for RtcSrc {
         if event.type_() != gst::EventType::Eos {
             return self.parent_send_event(event);
         }
-        let outlets = self.state().outlets.clone();
+        let (outlets, channels) = {
+            let state = self.state();
+            (state.outlets.clone(), state.channels.clone())
+        };
         let Some(outlets) = outlets else { return false };
+        if let Some(channels) = channels {
+            runtime::detach(move || channels.send_eos());
+        }
         outlets.send_eos();
         true
     }

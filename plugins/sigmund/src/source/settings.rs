@@ -22,6 +22,7 @@ pub(super) struct Settings {
     video_codecs: String,
     audio_codecs: String,
     latency: u32,
+    data_channels: bool,
 }
 
 impl HasCommon for Settings {
@@ -41,6 +42,7 @@ impl Default for Settings {
             video_codecs: VIDEO_CODECS.into(),
             audio_codecs: AUDIO_CODECS.into(),
             latency: LATENCY,
+            data_channels: true,
         }
     }
 }
@@ -52,6 +54,7 @@ pub(super) struct Plan {
     pub(super) network: Network,
     pub(super) codecs: Vec<Codec>,
     pub(super) latency: Duration,
+    pub(super) data_channels: bool,
     pub(super) give_up: Duration,
 }
 
@@ -60,22 +63,31 @@ impl Settings {
     pub(super) fn plan(&self, element_name: &str) -> Result<Plan, String> {
         let mut all = codecs("video-codecs", Kind::Video, &self.video_codecs)?;
         all.extend(codecs("audio-codecs", Kind::Audio, &self.audio_codecs)?);
-        if all.is_empty() {
-            return Err("video-codecs and audio-codecs are both empty; nothing is left".into());
+        if all.is_empty() && !self.data_channels {
+            return Err(
+                "video-codecs and audio-codecs are both empty, and data-channels is false; \
+                 nothing is left"
+                    .into(),
+            );
         }
         // What cannot be decoded here can still be passed on as it is.
         all.sort_by_key(|codec| !can_decode(*codec));
         let options = self.common.options(Role::Subscribe, element_name)?;
+        let receives = Receives {
+            data: self.data_channels,
+            ..Receives::from(all.as_slice())
+        };
         Ok(Plan {
             uri: self.common.uri(element_name),
             options: Options {
-                receives: Some(Receives::from(all.as_slice())),
+                receives: Some(receives),
                 ..options
             },
             network: self.common.network()?,
             codecs: all,
             give_up: self.common.give_up(),
             latency: Duration::from_millis(self.latency.into()),
+            data_channels: self.data_channels,
         })
     }
 }
@@ -110,6 +122,15 @@ static PROPERTIES: LazyLock<Vec<Property<Settings>>> = LazyLock::new(|| {
                 )
         ),
     ]);
+    all.push(property!(
+        Settings: data_channels,
+        glib::ParamSpecBoolean::builder("data-channels")
+            .default_value(true)
+            .blurb(
+                "Take data channels: one data pad for each label. false for WHEP servers that \
+                 refuse an offer with them"
+            )
+    ));
     all
 });
 

@@ -88,6 +88,21 @@ impl Channel {
         Ok(Self(channel))
     }
 
+    /// A channel that is agreed on, though with nobody: webrtcbin offers an
+    /// m-line only where it has a channel, and this one is not announced.
+    pub(super) fn hold(webrtcbin: &gst::Element) -> Result<Self, String> {
+        let options = gst::Structure::builder("options")
+            .field("negotiated", true)
+            .field("id", i32::from(data::MAX_ID))
+            .build();
+        let made = webrtcbin.emit_by_name::<Option<WebRTCDataChannel>>(
+            "create-data-channel",
+            &[&"", &Some(options)],
+        );
+        made.map(Self)
+            .ok_or_else(|| "webrtcbin makes no data channel".to_owned())
+    }
+
     pub(crate) fn state(&self) -> ChannelState {
         match self.0.ready_state() {
             WebRTCDataChannelState::Open => ChannelState::Open,

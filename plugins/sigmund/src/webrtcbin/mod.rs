@@ -225,6 +225,11 @@ impl PeerConnection {
         Inlet::open(&self.bin, stream, codec, outlet, time)
     }
 
+    /// Makes an offer have an m-line for data channels, though we open none.
+    pub(crate) fn hold_channels(&self) -> Result<Channel, String> {
+        Channel::hold(&self.webrtcbin)
+    }
+
     /// Whose certificate is expected; to be said before the remote description
     /// is set. Said twice, the first counts.
     pub(crate) fn expect_identity(&self, identity: Identity) {

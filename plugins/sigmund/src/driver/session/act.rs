@@ -94,7 +94,7 @@ impl Task {
     pub(super) async fn prepare_offer(&mut self, tracks: &[TrackOffer]) -> Result<(), Refusal> {
         if self.shared.reception.is_some() {
             let media = receive_offer(&self.receives());
-            let built = self.connect(media, None, false).await;
+            let built = self.connect(media, None, self.takes_data()).await;
             return built.map_err(Refusal::Failed);
         }
         let data = !self.pads.is_empty();
@@ -131,7 +131,7 @@ impl Task {
         let mut links = data.then(|| {
             let news = self.data_news.clone();
             let ring = Arc::new(move || news.notify_one());
-            DataLinks::new(&self.peer, self.pads.clone(), ring)
+            DataLinks::new(&self.peer, self.pads.clone(), self.channels(), ring)
         });
         let built = runtime::blocking(move || {
             let offering = identity.is_none();

@@ -9,7 +9,7 @@ use sigmund::message::PeerId;
 use super::super::CAT;
 use super::super::announce::Announcement;
 use super::Task;
-use crate::data::{DataTrack, Lane, Next, Outbox, Outgoing};
+use crate::data::{DataTrack, IncomingChannels, Lane, Next, Outbox, Outgoing};
 use crate::runtime;
 use crate::webrtcbin::{Accept, Arrivals, Channel, ChannelState, PeerConnection};
 
@@ -67,6 +67,16 @@ impl Task {
         }
     }
 
+    /// Are data channels wanted?
+    pub(super) fn takes_data(&self) -> bool {
+        !self.pads.is_empty() || self.channels().is_some()
+    }
+
+    /// Where channels go that the far side opens and no pad has.
+    pub(super) fn channels(&self) -> Option<Arc<IncomingChannels>> {
+        self.shared.reception.as_ref()?.channels.clone()
+    }
+
     /// A data pad was added; a peer that has channels gets that one, too.
     pub(super) async fn add_pad(&mut self, pad: DataTrack) {
         self.pads.push(pad.clone());
@@ -105,6 +115,10 @@ pub(super) type Ring = Arc<dyn Fn() + Send + Sync>;
 pub(super) struct DataLinks {
     peer: PeerId,
     tracks: Vec<DataTrack>,
+    /// Where other channels that the far side opens go.
+    channels: Option<Arc<IncomingChannels>>,
+    /// Holds an m-line open on which we have no channel.
+    holder: Option<Channel>,
     far: Arc<OnceLock<FarSide>>,
     links: Vec<Link>,
     arrivals: Option<Arc<Arrivals>>,
@@ -134,10 +148,17 @@ enum Trouble {
 }
 
 impl DataLinks {
-    pub(super) fn new(peer: &PeerId, tracks: Vec<DataTrack>, ring: Ring) -> Self {
+    pub(super) fn new(
+        peer: &PeerId,
+        tracks: Vec<DataTrack>,
+        channels: Option<Arc<IncomingChannels>>,
+        ring: Ring,
+    ) -> Self {
         Self {
             peer: peer.clone(),
             tracks,
+            channels,
+            holder: None,
             far: Arc::default(),
             links: Vec::new(),
             arrivals: None,
@@ -161,6 +182,9 @@ impl DataLinks {
         connection.accept_channels(&arrivals);
         self.arrivals = Some(arrivals);
         self.open(connection, |channel| offering || channel.negotiated);
+        if offering && self.links.is_empty() {
+            self.holder = connection.hold_channels().ok();
+        }
     }
 
     /// Opens the channels that the far side has not opened by itself.
@@ -219,11 +243,15 @@ impl DataLinks {
             .iter()
             .map(|track| (track.clone(), track.settings().0))
             .collect();
+        let channels = self.channels.clone();
         let (peer, far, ring) = (self.peer.clone(), self.far.clone(), self.ring.clone());
         let count = AtomicUsize::new(0);
         Box::new(move |label, reliable| {
             let named = pads.iter().map(|(track, channel)| (track.name(), channel));
-            let (track, _) = &pads[find_channel(named, label)?];
+            let track = match find_channel(named, label) {
+                Some(index) => pads[index].0.clone(),
+                None => channels.as_ref()?.take(label)?,
+            };
             if count.fetch_add(1, Ordering::Relaxed) >= MAX_CHANNELS {
                 return None;
             }
@@ -236,14 +264,10 @@ impl DataLinks {
         let mut troubles = Vec::new();
         let arrived = self.arrivals.as_ref().map(|it| it.take());
         for arrival in arrived.into_iter().flatten() {
-            let track = arrival.lane.as_ref().and_then(|lane| {
-                let mine = |track: &&DataTrack| lane.pad() == track.name();
-                self.tracks.iter().find(mine)
-            });
+            let track = arrival.lane.as_ref().and_then(|lane| self.track_of(lane));
             match (arrival.lane.clone(), track) {
                 (Some(lane), Some(track)) => {
-                    let link = Link::new(track.clone(), arrival.channel, lane);
-                    self.links.push(link);
+                    self.links.push(Link::new(track, arrival.channel, lane));
                 }
                 _ => {
                     arrival.channel.close();
@@ -273,6 +297,13 @@ impl DataLinks {
             (self.ring)();
         }
         troubles
+    }
+
+    /// The track that a lane was given by.
+    fn track_of(&self, lane: &Lane) -> Option<DataTrack> {
+        let incoming = self.channels.iter().flat_map(|it| it.tracks());
+        let mut all = self.tracks.iter().cloned().chain(incoming);
+        all.find(|track| track.name() == lane.pad())
     }
 
     /// A channel that has opened is read; the first one of its track is the
@@ -306,6 +337,7 @@ impl DataLinks {
         for link in self.links.drain(..) {
             link.detach();
         }
+        self.holder = None;
         if let Some(arrivals) = self.arrivals.take() {
             arrivals.close();
         }

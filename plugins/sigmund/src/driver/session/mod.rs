@@ -290,7 +290,7 @@ impl Task {
             Offerer::Them => Side::Answerer {
                 tracks,
                 receives: self.receives(),
-                data: !self.pads.is_empty(),
+                data: self.takes_data(),
             },
             Offerer::Us => {
                 if let Err(refusal) = self.prepare_offer(&tracks).await {

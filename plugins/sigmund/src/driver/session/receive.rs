@@ -191,6 +191,9 @@ impl Task {
             return stream.refuse();
         };
         let (before, outlet) = (line.inlet.take(), line.outlet.clone());
+        if let Some(channels) = self.channels() {
+            channels.clock().follow(stream.pad());
+        }
         let house = self.shared.house.borrow().clone();
         let opened = runtime::blocking(move || {
             if let Some(before) = before {
@@ -246,6 +249,9 @@ impl Task {
     /// The connection is over: the pads are free for the next one, and nothing
     /// of ours waits for what is linked to them.
     pub(super) async fn let_go(&mut self, failed: bool) {
+        if let Some(channels) = self.channels() {
+            channels.clock().forget();
+        }
         self.ears.early.clear();
         let lines = self.ears.lines.drain(..);
         let inlets: Vec<_> = lines.filter_map(|line| line.inlet).collect();

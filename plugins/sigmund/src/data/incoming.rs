@@ -1,0 +1,122 @@
+//! Source pads for channels that the far side opens: one for each label.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use gst::prelude::*;
+use sigmund::data::{Channel, Overflow};
+
+use super::source::Timing;
+use super::{DataTrack, Delivery, FarClock, Outlet, register_meta};
+
+/// The most pads; channels that would need more are refused.
+const MOST: usize = 32;
+
+/// The data source pads of an element. They are made as channels come, and stay:
+/// who comes back with a label goes on with its pad.
+pub(crate) struct IncomingChannels {
+    element: glib::WeakRef<gst::Element>,
+    template: gst::PadTemplate,
+    clock: FarClock,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tracks: Vec<DataTrack>,
+    stopped: bool,
+}
+
+impl std::fmt::Debug for IncomingChannels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IncomingChannels")
+    }
+}
+
+impl IncomingChannels {
+    /// None yet. Their pads are made from `template`, whose name is `data_%u`.
+    pub(crate) fn new(element: &gst::Element, template: gst::PadTemplate) -> Self {
+        register_meta();
+        Self {
+            element: element.downgrade(),
+            template,
+            clock: FarClock::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The far side's clock, as its media tell it.
+    pub(crate) fn clock(&self) -> &FarClock {
+        &self.clock
+    }
+
+    /// All that there are.
+    pub(crate) fn tracks(&self) -> Vec<DataTrack> {
+        self.state().tracks.clone()
+    }
+
+    /// The track for a channel `label`. May run under PC_LOCK: no pad is made
+    /// before the channel is open, and read.
+    pub(crate) fn take(&self, label: &str) -> Option<DataTrack> {
+        let element = self.element.upgrade()?;
+        let mut state = self.state();
+        let known = state.tracks.iter().find(|it| it.label() == label);
+        if let Some(known) = known {
+            return Some(known.clone());
+        }
+        if state.stopped || state.tracks.len() >= MOST {
+            return None;
+        }
+        let name = format!("data_{}", state.tracks.len());
+        let channel = Channel {
+            label: Some(label.to_owned()),
+            ..Channel::default()
+        };
+        let track = DataTrack::new(&name, channel, Overflow::default());
+        let clock = self.clock.clone();
+        let timing: Timing = Box::new(move |wall| clock.running(wall));
+        let delivery = Delivery::new(&element, self.template.clone(), name, Some(timing));
+        track.set_outlet(Some(Outlet::new(Box::new(delivery))));
+        state.tracks.push(track.clone());
+        Some(track)
+    }
+
+    /// EOS from the application goes out of the pads.
+    pub(crate) fn send_eos(&self) {
+        for pad in self.pads() {
+            pad.push_event(gst::event::Eos::new());
+        }
+    }
+
+    /// All sessions are gone: so are the pads. Blocks.
+    pub(crate) fn stop(&self) {
+        let tracks = {
+            let mut state = self.state();
+            state.stopped = true;
+            std::mem::take(&mut state.tracks)
+        };
+        let pads = self.pads();
+        for pad in &pads {
+            let _ = pad.set_active(false);
+        }
+        for track in tracks {
+            track.set_flushing(true);
+            track.set_outlet(None);
+        }
+        if let Some(element) = self.element.upgrade() {
+            for pad in &pads {
+                let _ = element.remove_pad(pad);
+            }
+        }
+    }
+
+    fn pads(&self) -> Vec<gst::Pad> {
+        let element = self.element.upgrade();
+        let pads = element.into_iter().flat_map(|element| element.src_pads());
+        let ours = |pad: &gst::Pad| pad.pad_template().as_ref() == Some(&self.template);
+        pads.filter(ours).collect()
+    }
+}
