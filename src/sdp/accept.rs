@@ -1,10 +1,10 @@
 //! The other direction: a far side's answer to an offer of ours.
 
-use sdp_types::{Attribute, Media, Mid, Session, TypedAttribute};
+use sdp_types::{Attribute, Group, GroupSemantics, Media, Mid, Session, TypedAttribute};
 
 use super::answer::add_candidates;
 use super::offer::{direction, kind};
-use super::transport::{Transport, tagged_line};
+use super::transport::{Transport, bundle_mids, tagged_line};
 use super::{Identity, Kind, SdpError, data, malformed, parse, write};
 use crate::data::FarSide;
 
@@ -50,10 +50,14 @@ pub fn accept_answer(offer: &str, answer: &str) -> Result<AcceptedAnswer, SdpErr
     }
     let shared = transport.attributes();
     theirs.attributes.retain(|it| !is_transport(it));
+    let home = match keep_transport(&ours, &mut theirs) {
+        true => tagged_line(&ours),
+        false => tagged,
+    };
     for (index, media) in theirs.medias.iter_mut().enumerate() {
         media.attributes.retain(|it| !is_transport(it));
         media.add_attributes(shared.clone());
-        if index == tagged {
+        if index == home {
             add_candidates(media, &transport.candidates, false);
         }
     }
@@ -70,6 +74,33 @@ pub fn accept_answer(offer: &str, answer: &str) -> Result<AcceptedAnswer, SdpErr
         mended: write(&theirs),
         identity: transport.identity,
     })
+}
+
+/// Makes the transport of the answer that of our offer's first m-line.
+///
+/// Where the far side has rejected that one, it names another (RFC 9143 section
+/// 7.3.2). In every version, webrtcbin looks for the transport under the index
+/// of the m-line that is named first, and aborts if there is none.
+fn keep_transport(ours: &Session, theirs: &mut Session) -> bool {
+    let Some(mids) = bundle_mids(ours) else {
+        return false;
+    };
+    let alone = theirs.medias.iter().filter(|it| it.port != 0).count() == 1;
+    if bundle_mids(theirs).is_none() && !alone {
+        return false;
+    }
+    for (our, their) in ours.medias.iter().zip(&mut theirs.medias) {
+        if let Some(mid) = mid(our) {
+            their.attributes.retain(|it| it.attribute != Mid::NAME);
+            their.add_attribute(Mid(mid.to_owned()));
+        }
+    }
+    let is_group = |it: &Attribute| it.attribute == Group::NAME;
+    theirs.attributes.retain(|it| !is_group(it));
+    let mut group = Group::new(GroupSemantics::new("BUNDLE"));
+    group.add_mid_tags(&mids);
+    theirs.add_attribute(group);
+    true
 }
 
 /// Puts our `candidates` (without `a=`) into the m-line of `description` that

@@ -126,8 +126,10 @@ pub(crate) fn announced(description: String) -> Result<String, SdpError> {
     Ok(write(&session))
 }
 
-/// The m-lines for data that are in use.
+/// The m-lines for data that are in use: in an offer, port 0 may say no more
+/// than that they share a transport (RFC 9143 section 6).
 pub(super) fn data_lines(session: &mut Session) -> impl Iterator<Item = &mut Media> {
     let medias = session.medias.iter_mut();
-    medias.filter(|it| it.media == "application" && it.port != 0)
+    let in_use = |it: &Media| it.port != 0 || it.has_attribute("bundle-only");
+    medias.filter(move |it| it.media == "application" && in_use(it))
 }

@@ -12,6 +12,7 @@ mod inspect;
 mod joining;
 mod late;
 mod life;
+mod messages;
 mod peers;
 mod pitfalls;
 mod receiving;

@@ -36,6 +36,31 @@ fn a_rejected_m_line_gets_the_transport_of_the_bundle() {
     }
 }
 
+/// webrtcbin aborts where the answer's transport is not that of the offer.
+#[test]
+fn where_the_first_m_line_is_rejected_it_still_has_the_transport() {
+    let (offer, answer) = exchange();
+    let answer = answer.replace(
+        "a=end-of-candidates",
+        "a=candidate:1 1 udp 1 192.0.2.1 9 typ host",
+    );
+    let (session, rest) = answer.split_once("m=audio").unwrap();
+    let (audio, video) = rest.split_once("m=video").unwrap();
+    let transport: String = audio
+        .lines()
+        .filter(|it| it.starts_with("a=ice-") || it.starts_with("a=candidate"))
+        .map(|it| format!("{it}\r\n"))
+        .collect();
+    let rejected = "m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=inactive\r\n";
+    let session = session.replace("BUNDLE 0 1", "BUNDLE 1");
+    let answer = format!("{session}{rejected}m=video{video}{transport}");
+    let mended = accept_answer(offer, &answer).unwrap().mended;
+    assert_eq!(lines(&mended, "a=group"), ["a=group:BUNDLE 0 1"]);
+    assert_eq!(lines(section(&mended, 0), "a=mid"), ["a=mid:0"]);
+    assert_eq!(lines(section(&mended, 0), "a=candidate").len(), 1);
+    assert!(lines(section(&mended, 1), "a=candidate").is_empty());
+}
+
 #[test]
 fn only_usable_candidates_are_left() {
     let (offer, answer) = exchange();

@@ -156,3 +156,15 @@ fn an_answer_says_what_its_side_takes() {
     let refused = answer.replace("m=application 9", "m=application 0");
     assert_eq!(far(&refused), None);
 }
+
+/// webrtcbin offers all m-lines but the first with port 0.
+#[test]
+fn a_bundled_offer_says_what_we_take() {
+    let bare = CHROMIUM_DATA.replace("a=max-message-size:262144\r\n", "");
+    let bundled = bare.replace("m=application 9", "m=application 0");
+    let bundled = bundled.replace("a=sctp-port", "a=bundle-only\r\na=sctp-port");
+    let offer = announced(with_max_message(bundled).unwrap()).unwrap();
+    let data = plan(&offer).data.unwrap();
+    assert!(data.far.framed, "{offer}");
+    assert_eq!(lines(&offer, "a=max-message-size").len(), 1);
+}

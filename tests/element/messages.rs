@@ -1,0 +1,79 @@
+//! Data pads at both ends: `rtcsink` and `rtcsrc`.
+
+use sigmund_tests::publisher::Command;
+use sigmund_tests::{Publisher, eventually};
+
+use crate::scenes::{SOON, Stage};
+
+const K: usize = 1024;
+
+/// A sink with a data pad for `chat`, fed and read by the test.
+fn talker(stage: &Stage, properties: &str) -> Publisher {
+    let pipeline = format!(
+        "{} data_0::label=chat {properties} appsrc name=in format=time is-live=true ! cam.data_0 \
+         cam.data_src_0 ! appsink name=out sync=false async=false",
+        stage.sink("")
+    );
+    Publisher::start(&stage.server, &pipeline)
+}
+
+/// The two ways in which a receiver comes to `cam`, who offers in each.
+fn ways(stage: &Stage) -> [(&'static str, String); 2] {
+    let host = format!("{}:8080", stage.server.address());
+    [
+        ("WHEP", format!("whep+http://{host}/whep/cam")),
+        ("sigmund.v1", format!("sigmund+ws://{host}/cam")),
+    ]
+}
+
+fn listener(stage: &Stage, uri: &str, properties: &str) -> Publisher {
+    let pipeline = format!(
+        "rtcsrc name=src uri={uri} {properties} \
+         src.data_0 ! appsink name=out sync=false async=false"
+    );
+    Publisher::start(&stage.viewer, &pipeline)
+}
+
+#[test]
+fn each_size_and_kind_goes_from_pad_to_pad_and_words_come_back() {
+    let Some(stage) = Stage::new() else { return };
+    for (way, uri) in ways(&stage) {
+        let mut sender = talker(&stage, "");
+        let mut receiver = listener(&stage, &uri, "");
+        eventually(SOON, "the way is open", || {
+            sender.push("in", 1, 5, true, 1);
+            receiver.pull("out", 1).pop()
+        });
+        while receiver.pull("out", 1).pop().is_some() {}
+        let mut seed = 0;
+        for text in [true, false] {
+            for size in [0, 1, 16 * K, 64 * K, 64 * K + 1, 256 * K] {
+                seed += 1;
+                sender.push("in", seed, size, text, 1);
+                let what = format!("{size} bytes, text {text}, {way}");
+                let got = eventually(SOON, &what, || receiver.pull("out", 1).pop());
+                assert!(got.is(seed, size, text), "{what}: {got:?}");
+                assert_eq!(got.label.as_deref(), Some("chat"), "{what}");
+                assert!(got.peer.is_some() && got.time.is_some(), "{what}: {got:?}");
+            }
+        }
+        let say = |pad: &str, text: &str| Command::Say {
+            element: "src".into(),
+            pad: pad.into(),
+            peer: String::new(),
+            text: text.into(),
+        };
+        assert_eq!(receiver.ask(say("chat", "hello")), true);
+        assert_eq!(receiver.ask(say("data_0", "hello")), true);
+        assert_eq!(receiver.ask(say("nobody", "hello")), false);
+        for _ in 0..2 {
+            let hello = eventually(SOON, "hello", || sender.pull("out", 1).pop());
+            assert_eq!((hello.size, hello.text), (5, true));
+            assert_eq!(hello.label.as_deref(), Some("chat"));
+        }
+        let received = receiver.emissions("data-received");
+        assert!(received.len() > 12, "{}", received.len());
+        sender.assert_healthy();
+        receiver.assert_healthy();
+    }
+}
