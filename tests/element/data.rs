@@ -385,7 +385,7 @@ fn applications_talk_by_signals() {
 fn what_cannot_be_is_refused_with_a_sentence() {
     let Some(stage) = Stage::new() else { return };
     for (properties, reason) in [
-        ("data_0::overflow=block", "overflow=block is for rtcpeer"),
+        ("data_0::overflow=block", "overflow=block is for one peer"),
         (
             "data_0::negotiated=true",
             "negotiated=true and id go together",

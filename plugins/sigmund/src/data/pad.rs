@@ -27,8 +27,8 @@ pub enum DataOverflow {
     DropOldest,
     /// A new message is dropped.
     DropNewest,
-    /// Whoever sends waits; not on rtcsink, where one viewer may not stop the
-    /// others.
+    /// Whoever sends waits; on rtcsink with max-peers=1 alone, since one viewer
+    /// may not stop the others.
     Block,
 }
 

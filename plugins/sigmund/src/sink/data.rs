@@ -12,16 +12,16 @@ pub(super) const SOURCES: &str = "data_src_%u";
 
 impl RtcSink {
     /// NULL → READY: what is wrong with the pads' properties.
-    pub(super) fn check_data(&self) -> Result<(), String> {
+    pub(super) fn check_data(&self, max_peers: usize) -> Result<(), String> {
         for track in self.data_tracks() {
             let (channel, overflow) = track.settings();
             channel
                 .check()
                 .map_err(|error| format!("{}: {error}", track.name()))?;
-            if overflow == Overflow::Block {
+            if overflow == Overflow::Block && max_peers != 1 {
                 return Err(format!(
-                    "{}: overflow=block is for rtcpeer; here one viewer may not stop the others, \
-                     set drop-oldest or drop-newest",
+                    "{}: overflow=block is for one peer (rtcpeer, or max-peers=1); here one \
+                     viewer may not stop the others, set drop-oldest or drop-newest",
                     track.name()
                 ));
             }

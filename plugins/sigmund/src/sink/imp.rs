@@ -81,7 +81,7 @@ impl RtcSink {
     /// NULL → READY: everything that can be wrong without opening a port.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
-        self.check_data()
+        self.check_data(plan.max_peers)
             .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
         opening::check(&plan.uri, plan.options)?;
         // Probing encoders takes a moment: done before the first viewer comes.
