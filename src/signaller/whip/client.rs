@@ -1,6 +1,12 @@
 //! The HTTP of WHIP (RFC 9725), which WHEP shares.
 
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATION};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATION, RETRY_AFTER,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use url::Url;
@@ -56,6 +62,29 @@ pub(super) struct Client {
     pub(super) endpoint: Url,
     pub(super) token: Option<Token>,
     pub(super) tls: Tls,
+    pub(super) patience: Patience,
+}
+
+/// How long the server wants to be left in peace (`Retry-After`).
+#[derive(Clone, Default)]
+pub(super) struct Patience(Arc<AtomicU64>);
+
+impl Patience {
+    /// Longer than that nobody is waited for, whatever he says.
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    /// Takes it from the headers of a refusal. A date is not understood.
+    fn learn(&self, headers: &HeaderMap) {
+        let after = headers.get(RETRY_AFTER).and_then(|it| it.to_str().ok());
+        let seconds = after.and_then(|it| it.trim().parse().ok()).unwrap_or(0);
+        self.0.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Waits, once.
+    pub(super) async fn wait(&self) {
+        let wait = Duration::from_secs(self.0.swap(0, Ordering::Relaxed));
+        tokio::time::sleep(wait.min(Self::LONGEST)).await;
+    }
 }
 
 /// A session on the server.
@@ -122,8 +151,8 @@ impl Client {
                 }
                 StatusCode::CREATED => return self.created(&url, &response).await,
                 status => {
-                    let server = self.protocol.server();
-                    return Err(dial::refused(&server, status, response.body()));
+                    self.patience.learn(response.headers());
+                    return Err(self.refused(status, response.body()));
                 }
             }
         }
@@ -131,6 +160,20 @@ impl Client {
             "{} sent us to another one {REDIRECTS} times over",
             self.protocol.server()
         )))
+    }
+
+    /// What an error means. 404 is no last word for who publishes: there may be
+    /// nobody yet who waits for the stream.
+    fn refused(&self, status: StatusCode, body: &[u8]) -> SignallerError {
+        let error = dial::refused(&self.protocol.server(), status, body);
+        match error {
+            SignallerError::Permanent(text)
+                if status == StatusCode::NOT_FOUND && self.protocol == Protocol::Whip =>
+            {
+                SignallerError::Transient(text)
+            }
+            error => error,
+        }
     }
 
     async fn created(

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use self::client::{Client, PatchError, Protocol, Resource};
+use self::client::{Client, PatchError, Patience, Protocol, Resource};
 use self::fragment::Fragments;
 use super::dial::Tls;
 use super::{
@@ -86,6 +86,7 @@ fn dial(
             endpoint,
             token: options.token.clone(),
             tls: Tls::default(),
+            patience: Patience::default(),
         },
         tls_ca: options.tls_ca.clone(),
         patches: Arc::default(),
@@ -115,6 +116,7 @@ impl Signaller for Whip {
     }
 
     async fn connect(&mut self) -> Result<Connection, SignallerError> {
+        self.client.patience.wait().await;
         self.client.tls = Tls::new(self.tls_ca.clone());
         // Is it there, and who does its certificate say it is?
         let told = self.client.probe().await?;

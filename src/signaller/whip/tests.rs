@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -12,6 +12,7 @@ use super::*;
 use crate::access::Token;
 use crate::message::Candidate;
 use crate::signaller::Refusal;
+use crate::signaller::supervisor::{Event, Supervisor};
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE video0\r\n\
     m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:video0\r\na=ice-ufrag:ufrg\r\na=ice-pwd:aLongEnoughPassword0123\r\n\
@@ -331,7 +332,8 @@ async fn refusals_repeat_the_servers_words_and_say_whether_to_try_again() {
         (400, true, "bad words"),
         (401, true, "token"),
         (403, true, "token"),
-        (404, true, "path"),
+        (404, false, "path"),
+        (405, true, "bad words"),
         (409, false, "bad words"),
         (429, false, "bad words"),
         (500, false, "bad words"),
@@ -346,6 +348,49 @@ async fn refusals_repeat_the_servers_words_and_say_whether_to_try_again() {
         let is = matches!(error, SignallerError::Permanent(_));
         assert_eq!(is, permanent, "{status}");
     }
+}
+
+/// Both in one: nobody waits for the stream yet, and then it has no time.
+#[tokio::test]
+async fn a_server_that_has_refused_at_first_is_asked_until_it_takes_it() {
+    let posts = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = posts.clone();
+    let server = Server::new(move |asked| match asked.method {
+        Method::POST => match counted.fetch_add(1, Ordering::Relaxed) {
+            0 => response(404, &[], "nobody waits"),
+            1 => response(503, &[("retry-after", "1")], "busy"),
+            _ => good(asked),
+        },
+        _ => good(asked),
+    })
+    .await;
+    let mut supervisor = Supervisor::spawn(signaller(&server.uri(), None));
+    let mut reasons = Vec::new();
+    let mut refused = None;
+    let taken = loop {
+        match timeout(SOON, supervisor.events.recv()).await.unwrap() {
+            Some(Event::Incoming(Incoming::Joined { peer, .. })) => {
+                let sdp = OFFER.to_owned();
+                let message = Message::Offer { sdp };
+                supervisor.send(Outgoing::Message { peer, message });
+            }
+            Some(Event::Incoming(Incoming::Message { .. })) => break Instant::now(),
+            Some(Event::Down { reason, .. }) => {
+                refused = Some(Instant::now());
+                reasons.push(reason);
+            }
+            Some(Event::Failed(error)) => panic!("{error}"),
+            Some(_) => (),
+            None => panic!("it has ended"),
+        }
+    };
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert!(reasons[0].contains("nobody waits"), "{reasons:?}");
+    assert!(reasons[1].contains("busy"), "{reasons:?}");
+    // It is left in peace for as long as it has asked for.
+    let wait = taken - refused.unwrap();
+    assert!(wait >= Duration::from_secs(1), "{wait:?}");
+    assert_eq!(posts.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]

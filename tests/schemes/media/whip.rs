@@ -1,16 +1,13 @@
 //! `whip+http://`: rtcsink as a WHIP client of our own server, which passes it on
 //! to the one that waits.
 
-use std::time::Duration;
-
+use sigmund_tests::process::Process;
 use sigmund_tests::{Publisher, Relay};
 
-use super::theirs::{Screen, plugin};
+use super::theirs::{Screen, launch, plugin};
 use super::{PICTURE, PLAIN, STAMPED, Stage, Viewer, documented, on};
 
-/// Long enough to be there, and waiting.
-const WAITS: Duration = Duration::from_secs(2);
-
+/// The publisher is there first: nobody waits yet.
 #[test]
 fn a_server_passes_media_on_to_the_one_that_waits() {
     let Some(mut stage) = Stage::new() else {
@@ -20,24 +17,35 @@ fn a_server_passes_media_on_to_the_one_that_waits() {
     let relay = Relay::start(&host, &["--anonymous", "all"]);
     let whip = format!("whip+http://{}:8080/whip/cam", host.address());
     let pipeline = format!("{PICTURE} uri={whip}");
-    let mut publisher = None;
+    let mut publisher = Publisher::start(&stage.publisher, &pipeline);
+    publisher.warning("404");
+    assert_eq!(publisher.emissions("peer-added").len(), 0);
     on(&stage.viewer, || async {
-        // A WHIP client that comes to nobody is turned away for good.
         let uri = relay.uri("cam");
-        let mut joining = Box::pin(Viewer::join(&stage.viewer, &uri));
-        let early = tokio::time::timeout(WAITS, &mut joining).await;
-        assert!(early.is_err());
-        let publisher = publisher.insert(Publisher::start(&stage.publisher, &pipeline));
-        let viewer = joining.await;
+        let viewer = Viewer::join(&stage.viewer, &uri).await;
         viewer.watch(30).await;
-        assert_eq!(publisher.emissions("peer-added")[0][0], "whip-1");
+        assert_eq!(publisher.emissions("peer-added").len(), 1);
         viewer.signal.close().await;
         drop(viewer.answerer);
-        // One that has been served comes back until somebody waits again.
+        // It comes back until somebody waits again.
         let next = Viewer::join(&stage.viewer, &uri).await;
         next.watch(30).await;
     });
-    publisher.unwrap().assert_healthy();
+    publisher.assert_healthy();
+}
+
+/// What is said for good ends the attempts.
+#[test]
+fn a_server_that_wants_a_token_is_an_error_that_says_so() {
+    let Some(mut stage) = Stage::new() else {
+        return;
+    };
+    let host = stage.lab.host("relay");
+    let _relay = Relay::start(&host, &["--anonymous", "view"]);
+    let whip = format!("whip+http://{}:8080/whip/cam", host.address());
+    let publisher = Publisher::start(&stage.publisher, &format!("{PICTURE} uri={whip}"));
+    let error = publisher.error();
+    assert!(error.contains("403") && error.contains("token"), "{error}");
 }
 
 /// The command of the documents, at a WHIP server of another make.
@@ -62,4 +70,34 @@ fn a_server_of_another_make_shows_moving_pictures() {
     screen.watch(60);
     assert_eq!(publisher.emissions("peer-added").len(), 1);
     publisher.assert_healthy();
+}
+
+/// The other way round: a client of another make, at our server.
+#[test]
+fn a_client_of_another_make_is_passed_on_to_the_one_that_waits() {
+    let Some(plugin) = plugin() else { return };
+    let Some(mut stage) = Stage::new() else {
+        return;
+    };
+    let host = stage.lab.host("relay");
+    let relay = Relay::start(&host, &["--anonymous", "all"]);
+    let sink = format!(
+        "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=30/1 ! \
+         whipclientsink stun-server=\"\" video-caps=video/x-vp8 \
+         signaller::whip-endpoint=http://{}:8080/whip/cam",
+        host.address()
+    );
+    on(&stage.viewer, || async {
+        let uri = relay.uri("cam");
+        let joining = Viewer::join(&stage.viewer, &uri);
+        let client = async {
+            // It asks once.
+            while relay.streams(&stage.viewer).is_none_or(|it| it.is_empty()) {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            Process::spawn("whipclientsink", launch(&stage.publisher, &plugin, &sink))
+        };
+        let (viewer, _client) = tokio::join!(joining, client);
+        viewer.watch(30).await;
+    });
 }

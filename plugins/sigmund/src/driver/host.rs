@@ -17,6 +17,7 @@ use sigmund::tunnel::Tunnels;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::announce::{Announcement, Announcer};
+use super::complaints::Complaints;
 use super::session::{self, Event, Serial, SessionHandle};
 use super::snapshot::{PeerStats, Snapshot};
 use super::tally::Tallies;
@@ -158,6 +159,7 @@ pub(super) enum Report {
 struct Task {
     shared: Arc<Shared>,
     supervisor: Supervisor,
+    complaints: Complaints,
     max_peers: usize,
     on_encoder: OnEncoder,
     tracks: Vec<(Track, Option<gst::Structure>)>,
@@ -214,6 +216,7 @@ impl Host {
                 started: watch::Sender::new(None),
             }),
             supervisor,
+            complaints: Complaints::default(),
             max_peers: config.max_peers,
             on_encoder: config.on_encoder,
             tracks: Vec::new(),
@@ -322,10 +325,14 @@ impl Task {
     fn handle_signalling(&mut self, event: Signalling) {
         match event {
             Signalling::Up { address } => self.set_address(address),
-            Signalling::Down { reason, retry_in } => self.warn(format!(
-                "signalling was lost ({reason}); viewers that are connected stay, \
-                 next attempt in {retry_in:?}"
-            )),
+            Signalling::Down { reason, retry_in } => {
+                if self.complaints.is_news(&reason, Instant::now()) {
+                    self.warn(format!(
+                        "signalling was lost ({reason}); viewers that are connected stay, \
+                         next attempt in {retry_in:?}"
+                    ));
+                }
+            }
             Signalling::Failed(error) => self
                 .shared
                 .announcer

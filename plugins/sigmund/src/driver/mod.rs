@@ -2,6 +2,7 @@
 //! [`host`]), one task a session, each the only owner of its state.
 
 mod announce;
+mod complaints;
 mod host;
 mod session;
 mod snapshot;
