@@ -15,7 +15,7 @@ PLUGINS := $(OUT)/gstreamer-1.0
 PLUGIN := $(PLUGINS)/libgstsigmund.so
 TIER = printf '\n== %s\n' "$@"; cargo test --package
 
-.PHONY: help run build test install check unit lab network serve schemes element browser bench load fuzz pitfalls newer docs clean
+.PHONY: help run build test install check unit lab network matrix serve schemes element browser bench load fuzz pitfalls newer docs clean
 .PHONY: packages test-packages test-tools meson
 
 help: ## list these verbs
@@ -53,6 +53,10 @@ lab: test-packages test-tools ## tests of the test bench itself: networks, viewe
 
 network: test-packages test-tools ## paths through NATs and firewalls, STUN and TURN
 	@$(TIER) sigmund-tests --test network
+
+matrix: test-packages test-tools ## who reaches whom: 7 kinds of networks against 7, with Chromium; draws docs/networks.svg
+	@SIGMUND_PICTURE="$(CURDIR)/docs/networks.svg" \
+	  cargo test --package sigmund-tests --test network -- --ignored --exact --nocapture matrix::all_cells
 
 serve: test-packages ## the standalone server: its binary, its files, its signals, and coturn
 	@cargo clippy --quiet --package sigmund --features net,nats,serve --all-targets -- -D warnings

@@ -13,6 +13,7 @@
 //! | `fuzzing` | for tests: all that reads what comes from elsewhere |
 //! | [`signaller`] | `net`: the [`signaller::Signaller`] trait, the registry of schemes, the supervisor |
 //! | [`tunnel`] | `net`: TLS towards TURN servers, for a library that has none |
+//! | [`turn_check`] | `net`: what is wrong with a TURN server, for a library that does not say |
 //! | [`server`] | `net`: the page, WHEP, WHIP, and the streams they offer and take |
 //!
 //! The modules above `signaller` are pure: no socket, no clock (time is an
@@ -38,3 +39,5 @@ pub mod session;
 pub mod signaller;
 #[cfg(feature = "net")]
 pub mod tunnel;
+#[cfg(feature = "net")]
+pub mod turn_check;

@@ -83,6 +83,18 @@ impl IceServer {
     /// Reads one server. Errors never repeat what was written, as a password
     /// may be anywhere in it.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let server = Self::read(text)?;
+        match (server.scheme, &server.username) {
+            (IceScheme::Turn | IceScheme::Turns, None) => {
+                Err(bad("TURN needs a user and a password"))
+            }
+            _ => Ok(server),
+        }
+    }
+
+    /// The same; TURN servers may come without user and password, which are to
+    /// be [minted](crate::access::TurnSecret) then.
+    fn read(text: &str) -> Result<Self, AddressError> {
         if text.len() > super::MAX_URI || text.chars().any(|c| c.is_control() || c.is_whitespace())
         {
             return Err(bad("it is too long, or has spaces or control characters"));
@@ -101,9 +113,8 @@ impl IceServer {
         let (credentials, transport) = match (scheme, user_info, query) {
             (IceScheme::Stun, None, None) => (None, None),
             (IceScheme::Stun, ..) => return Err(bad("STUN takes no user and no query")),
-            (_, None, _) => return Err(bad("TURN needs a user and a password")),
-            (_, Some(user_info), query) => (
-                Some(read_credentials(user_info)?),
+            (_, user_info, query) => (
+                user_info.map(read_credentials).transpose()?,
                 query.map(read_query).transpose()?,
             ),
         };
@@ -135,6 +146,18 @@ impl IceServer {
     /// Reads a list of servers, separated by commas. A comma in a password is
     /// written `%2C`.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, AddressError> {
+        Self::each(text, Self::parse)
+    }
+
+    /// The same for those who mint credentials: TURN servers may come without.
+    pub fn parse_bare_list(text: &str) -> Result<Vec<Self>, AddressError> {
+        Self::each(text, Self::read)
+    }
+
+    fn each(
+        text: &str,
+        parse: impl Fn(&str) -> Result<Self, AddressError>,
+    ) -> Result<Vec<Self>, AddressError> {
         let items = text
             .split(',')
             .map(str::trim)
@@ -142,7 +165,7 @@ impl IceServer {
         items
             .enumerate()
             .map(|(at, item)| {
-                Self::parse(item).map_err(|e| AddressError(format!("number {}: {e}", at + 1)))
+                parse(item).map_err(|e| AddressError(format!("number {}: {e}", at + 1)))
             })
             .collect()
     }

@@ -15,8 +15,10 @@ pub enum CandidateLine {
     Usable(String),
     /// A `.local` name (mDNS): skipped, peer-reflexive discovery finds it.
     Mdns,
-    /// TCP, or another transport that we do not gather; or the component for
-    /// RTCP, which nobody needs with `rtcp-mux`.
+    /// The same over TCP (RFC 6544), for those who use it.
+    Tcp(String),
+    /// A transport that nobody gathers; or the component for RTCP, which nobody
+    /// needs with `rtcp-mux`.
     OtherTransport,
     /// The end of candidates: an empty line.
     End,
@@ -55,7 +57,8 @@ pub fn check_candidate(line: &str) -> Result<CandidateLine, SdpError> {
     if !(1..=256).contains(&read.component_id) {
         return Err(bad("its component is not 1 to 256"));
     }
-    if !read.transport.eq_ignore_ascii_case("udp") || read.component_id != 1 {
+    let tcp = read.transport.eq_ignore_ascii_case("tcp");
+    if !(tcp || read.transport.eq_ignore_ascii_case("udp")) || read.component_id != 1 {
         return Ok(CandidateLine::OtherTransport);
     }
     if matches!(read.typ, CandidateType::Other(_)) {
@@ -69,15 +72,56 @@ pub fn check_candidate(line: &str) -> Result<CandidateLine, SdpError> {
     if read.port == 0 || !is_unicast(address) {
         return Err(bad("nothing can be sent to its address"));
     }
-    Ok(CandidateLine::Usable(format!(
-        "candidate:{}",
-        Candidate {
-            transport: "UDP".to_owned(),
-            // Not for ICE: generation, network-cost, ufrag …
-            extensions: Vec::new(),
-            ..read
-        }
-    )))
+    // The rest is not for ICE: generation, network-cost, ufrag …
+    let kind = read.extensions.iter().find(|it| it.0 == "tcptype").cloned();
+    let is_kind = |it: &(String, String)| matches!(it.1.as_str(), "active" | "passive" | "so");
+    match (tcp, &kind) {
+        (true, Some(kind)) if is_kind(kind) => (),
+        (true, _) => return Err(bad("its tcptype is not active, passive or so")),
+        (false, _) => (),
+    }
+    let line = Candidate {
+        transport: if tcp { "TCP" } else { "UDP" }.to_owned(),
+        extensions: kind.into_iter().filter(|_| tcp).collect(),
+        ..read
+    };
+    let line = format!("candidate:{line}");
+    Ok(match tcp {
+        true => CandidateLine::Tcp(line),
+        false => CandidateLine::Usable(line),
+    })
+}
+
+/// A host candidate of ours as it is seen from outside, where a router passes
+/// all that comes to `external` on to us, port by port (NAT 1:1: clouds,
+/// containers): a server-reflexive candidate (RFC 8839 section 5.1). `None` for
+/// others, and for those of the other family.
+pub fn seen_from_outside(line: &str, external: IpAddr) -> Option<String> {
+    let read: Candidate = line.strip_prefix("candidate:")?.parse().ok()?;
+    let CandidateAddress::IpAddr(address) = read.address else {
+        return None;
+    };
+    let fits = address.is_ipv4() == external.is_ipv4() && address != external;
+    if read.typ != CandidateType::Host || !fits || read.port == 0 {
+        return None;
+    }
+    let tcp = read.transport.eq_ignore_ascii_case("tcp");
+    // RFC 8445 section 5.1.2.1: the type preference of server-reflexive ones is
+    // 100, that of host ones 126.
+    let priority = read.priority.checked_sub((126 - 100) << 24);
+    if tcp || priority.is_none_or(|it| it == 0) {
+        return None;
+    }
+    let outside = Candidate {
+        foundation: format!("x{}", read.foundation.chars().take(31).collect::<String>()),
+        priority: priority?,
+        address: CandidateAddress::IpAddr(external),
+        typ: CandidateType::Srflx,
+        rel_addr: Some(address),
+        rel_port: Some(read.port),
+        ..read
+    };
+    Some(format!("candidate:{outside}"))
 }
 
 fn is_mdns(name: &str) -> bool {

@@ -42,7 +42,9 @@ use std::fmt;
 
 pub use accept::{AcceptedAnswer, accept_answer, transport_mline, with_candidates};
 pub use bandwidth::limit_bitrate;
-pub use candidate::{CandidateLine, Fragment, check_candidate, trickle_fragment};
+pub use candidate::{
+    CandidateLine, Fragment, check_candidate, seen_from_outside, trickle_fragment,
+};
 pub use codec::{Codec, CodecOffer, H264Profile};
 pub use data::{DataPlan, MAX_WIRE};
 pub(crate) use data::{announced, with_max_message};

@@ -1,11 +1,12 @@
 //! Candidates of both sides: ours until they may leave, theirs until ICE can
 //! take them.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::Config;
 use super::relays::is_relay;
-use crate::sdp::{CandidateLine, check_candidate};
+use crate::sdp::{CandidateLine, check_candidate, seen_from_outside};
 
 /// Our candidates, and when the description that waits for them leaves.
 #[derive(Debug, Default)]
@@ -17,15 +18,23 @@ pub(super) struct Local {
     last: Option<Instant>,
     /// When the local description was set.
     begun: Option<Instant>,
+    /// Has there been any?
+    seen: bool,
 }
 
 impl Local {
     /// Takes a candidate, unless it comes after the end (RFC 8838 section 13).
-    pub(super) fn add(&mut self, now: Instant, line: String) {
+    pub(super) fn add(&mut self, now: Instant, line: String, external: &[IpAddr]) {
         if self.complete {
             return;
         }
+        self.seen = true;
+        let outside = external
+            .iter()
+            .filter_map(|it| seen_from_outside(&line, *it));
+        let outside: Vec<_> = outside.collect();
         self.waiting.push(line);
+        self.waiting.extend(outside);
         self.last = Some(now);
     }
 
@@ -33,11 +42,23 @@ impl Local {
         self.begun = Some(now);
     }
 
+    /// When it is clear that there is no local address to be had, if none comes
+    /// before.
+    pub(super) fn hopeless(&self, config: &Config) -> Option<Instant> {
+        let waits = !self.seen && !config.relay_only;
+        let at = self.begun?.checked_add(config.no_candidate);
+        at.filter(|_| waits)
+    }
+
     /// When the wait is over, as far as is known now; `None`: never, or not
     /// begun. With STUN or TURN the network decides when the last one comes,
     /// so a pause means nothing.
     pub(super) fn due(&self, config: &Config) -> Option<Instant> {
         let begun = self.begun?;
+        if config.relay_only && self.waiting.is_empty() {
+            // The owner asks the TURN servers what is wrong, and says it.
+            return None;
+        }
         if self.complete {
             return Some(begun);
         }
@@ -74,8 +95,12 @@ pub(super) struct Remote {
 
 impl Remote {
     /// Checks a candidate; answers it in the form that ICE takes.
-    pub(super) fn check(&mut self, line: &str, most: usize) -> Option<String> {
-        match check_candidate(line) {
+    pub(super) fn check(&mut self, line: &str, tcp: bool, most: usize) -> Option<String> {
+        let checked = match check_candidate(line) {
+            Ok(CandidateLine::Tcp(line)) if tcp => Ok(CandidateLine::Usable(line)),
+            checked => checked,
+        };
+        match checked {
             Ok(CandidateLine::Usable(line)) if self.counts.taken < most => {
                 self.counts.taken += 1;
                 self.relayed += usize::from(is_relay(&line));
@@ -83,7 +108,9 @@ impl Remote {
             }
             // Never forwarded: webrtcbin needs no end, and text would confuse it.
             Ok(CandidateLine::End) => (),
-            Ok(CandidateLine::Mdns | CandidateLine::OtherTransport) => self.counts.skipped += 1,
+            Ok(CandidateLine::Mdns | CandidateLine::Tcp(_) | CandidateLine::OtherTransport) => {
+                self.counts.skipped += 1;
+            }
             Ok(CandidateLine::Usable(_)) | Err(_) => self.counts.ignored += 1,
         }
         None

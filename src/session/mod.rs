@@ -30,6 +30,10 @@ pub use event::{Action, ConnectionEvent, EndReason};
 pub use recovery::Recovery;
 pub use rounds::{Heard, Rounds};
 
+/// What is wrong where ICE finds nothing to begin with.
+const NO_ADDRESS: &str = "no local network address could be used; is the network up, and are \
+     there free ports in ice-port-range?";
+
 /// Where a session is. Edges: see `edge` (a pure function) and its table test.
 ///
 /// ```text
@@ -150,7 +154,9 @@ impl Session {
             ConnectionEvent::RemoteSet => self.handle_remote_set(),
             ConnectionEvent::Created(sdp) => self.handle_created(sdp),
             ConnectionEvent::LocalSet => self.handle_local_set(now),
-            ConnectionEvent::Candidate(line) if !line.is_empty() => self.ours.add(now, line),
+            ConnectionEvent::Candidate(line) if !line.is_empty() => {
+                self.ours.add(now, line, &self.config.external);
+            }
             ConnectionEvent::Candidate(_) | ConnectionEvent::GatheringComplete => {
                 self.handle_gathering_complete();
             }
@@ -176,6 +182,9 @@ impl Session {
         if pending && self.deadline.is_some_and(|deadline| deadline <= now) {
             let waited = self.config.negotiation_timeout;
             self.close(EndReason::TimedOut(waited, self.doing()));
+        }
+        if pending && self.ours.hopeless(&self.config).is_some_and(|at| at <= now) {
+            self.close(EndReason::Failed(NO_ADDRESS.to_owned()));
         }
     }
 
@@ -205,7 +214,8 @@ impl Session {
             Phase::Connecting => self.head_start.due(),
             _ => None,
         };
-        self.deadline.into_iter().chain(gathered).min()
+        let due = self.deadline.into_iter().chain(gathered);
+        due.chain(self.ours.hopeless(&self.config)).min()
     }
 
     /// Where it is.
@@ -281,7 +291,10 @@ impl Session {
     }
 
     fn handle_candidate(&mut self, line: &str) {
-        let Some(line) = self.theirs.check(line, self.config.max_candidates) else {
+        let Some(line) = self
+            .theirs
+            .check(line, self.config.tcp, self.config.max_candidates)
+        else {
             return;
         };
         if self.head_start_applies() && relays::is_relay(&line) {
@@ -402,11 +415,7 @@ impl Session {
     fn send_gathered(&mut self) {
         let candidates = std::mem::take(&mut self.ours.waiting);
         if candidates.is_empty() {
-            self.close(EndReason::Failed(
-                "no local network address could be used; is the network up, and are \
-                 there free ports in ice-port-range?"
-                    .to_owned(),
-            ));
+            self.close(EndReason::Failed(NO_ADDRESS.to_owned()));
             return;
         }
         self.send_description(&candidates, self.ours.complete);

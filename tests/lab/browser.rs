@@ -104,6 +104,12 @@ impl Browser {
         result.unwrap_or_else(|e| panic!("{url} in {}: {e}", self.kind.name()));
     }
 
+    /// The same; what goes wrong is an error.
+    pub fn try_open(&self, url: &str) -> Result<(), String> {
+        self.on_host(self.client.goto(url))
+            .map_err(|e| e.to_string())
+    }
+
     /// Runs the body of an async function in the page; what it returns.
     #[track_caller]
     pub fn ask(&self, body: &str, arguments: &[Value]) -> Value {

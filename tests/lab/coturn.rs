@@ -1,7 +1,8 @@
 //! coturn on a host of the lab: STUN and TURN by UDP, TCP and TLS.
 
+use std::collections::HashMap;
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::eventually;
+use crate::internet::Site;
 use crate::network::Host;
 use crate::process::{Process, log_directory};
 
@@ -87,17 +89,34 @@ impl Coturn {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Packets that it has relayed for `user` in sessions that are over:
-    /// those that went to peers, and those that came from them.
-    pub fn relayed(&self, user: &str) -> (u64, u64) {
-        let user = format!("username=<{user}>");
+    /// How many allocations there are, as its log has it.
+    pub fn sessions(&self) -> usize {
         let log = self.log();
-        let lines = log
-            .lines()
-            .filter(|line| line.contains("peer usage:") && line.contains(&user));
-        lines.fold((0, 0), |(to, from), line| {
-            (to + number(line, "sp="), from + number(line, "rp="))
-        })
+        let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+        count(": new, realm=").saturating_sub(count(": delete: realm="))
+    }
+
+    /// Packets that it has relayed for those at `site`, to their peers and from
+    /// them, in sessions that are over.
+    pub fn relayed_for(&self, site: &Site) -> u64 {
+        let log = self.log();
+        // Of one session: how much, and then whose it was.
+        let (mut open, mut all) = (HashMap::<&str, u64>::new(), 0);
+        for line in log.lines() {
+            let Some(id) = word_after(line, "session ") else {
+                continue;
+            };
+            if line.contains("peer usage:") {
+                *open.entry(id).or_default() += number(line, "sp=") + number(line, "rp=");
+            } else if line.contains("closed (2nd stage)") {
+                let from = word_after(line, "remote ").and_then(|it| it.parse::<SocketAddr>().ok());
+                let packets = open.remove(id).unwrap_or(0);
+                if from.is_some_and(|it| site.owns(it.ip())) {
+                    all += packets;
+                }
+            }
+        }
+        all
     }
 
     /// Where it runs.
@@ -206,6 +225,13 @@ fn answers(host: &Host) -> bool {
         let _ = socket.send_to(&request, (host.address(), 3478));
         socket.recv(&mut [0; 512]).is_ok()
     })
+}
+
+/// The word that follows `key`, without the punctuation behind it.
+fn word_after<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(key)?;
+    let word = rest.split_ascii_whitespace().next()?;
+    Some(word.trim_end_matches([':', ',']))
 }
 
 fn number(line: &str, key: &str) -> u64 {

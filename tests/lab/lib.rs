@@ -10,7 +10,11 @@
 //! | [`process`] | programs on those hosts, gone when the test is |
 //! | [`publisher`] | a pipeline in a process of its own, asked and told over a pipe |
 //! | [`relay`] | `sigmund serve` |
+<<<<<<< HEAD
 //! | [`sight`] | what came out of a pipeline that receives |
+=======
+//! | [`stage`] | a publisher and viewers on public hosts, with coturn between |
+>>>>>>> e606c0a (wip)
 //! | [`world`] | two people in such networks, with signalling and TURN to help them |
 //! | [`stamp`] | a counter and a clock drawn into the picture, read back from it |
 //! | [`media`] | the clips, and files made once |
@@ -45,7 +49,11 @@ pub mod peer;
 pub mod process;
 pub mod publisher;
 pub mod relay;
+<<<<<<< HEAD
 pub mod sight;
+=======
+pub mod stage;
+>>>>>>> e606c0a (wip)
 pub mod stamp;
 pub mod viewer;
 pub mod web;
@@ -61,6 +69,7 @@ pub use nat::Nat;
 pub use network::{Host, Lab};
 pub use publisher::Publisher;
 pub use relay::Relay;
+pub use stage::Stage;
 pub use world::World;
 
 /// Asks `probe` until it has an answer; panics with `what` after `limit`.

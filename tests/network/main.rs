@@ -3,3 +3,5 @@
 
 mod kinds;
 mod matrix;
+mod picture;
+mod turn;

@@ -8,6 +8,7 @@ const NET: [&str; 5] = [
     "src/signaller/",
     "src/server/",
     "src/tunnel",
+    "src/turn_check",
     "src/bin/",
     "src/fuzzing.rs",
 ];
@@ -65,7 +66,7 @@ fn what_decides_opens_no_socket_and_reads_no_clock() {
         let clocks = ["Instant", "SystemTime"];
         if stacks.contains(&word) || sockets.contains(&word) {
             Some("is for the net modules")
-        } else if ["server", "signaller", "tunnel"]
+        } else if ["server", "signaller", "tunnel", "turn_check"]
             .iter()
             .any(|net| begins_with(tokens, &["crate", net]))
         {

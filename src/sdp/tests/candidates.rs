@@ -36,7 +36,7 @@ fn what_is_skipped_is_told_apart_from_what_is_wrong() {
         ),
         (
             "candidate:1 1 TCP 1 x.local 9 typ host tcptype active",
-            CandidateLine::OtherTransport,
+            CandidateLine::Mdns,
         ),
         (
             "candidate:1 1 ssltcp 1 192.0.2.1 443 typ host",
@@ -49,6 +49,33 @@ fn what_is_skipped_is_told_apart_from_what_is_wrong() {
     ] {
         assert_eq!(check_candidate(line), Ok(expected), "{line}");
     }
+}
+
+#[test]
+fn over_tcp_the_kind_of_connection_is_kept() {
+    let line = "candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype passive generation 0";
+    let kept = "candidate:1 1 TCP 1 192.0.2.1 9 typ host tcptype passive";
+    assert_eq!(check_candidate(line), Ok(CandidateLine::Tcp(kept.into())));
+    for wrong in ["", " tcptype", " tcptype any"] {
+        let line = format!("candidate:1 1 TCP 1 192.0.2.1 9 typ host{wrong}");
+        assert!(check_candidate(&line).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn what_is_seen_from_outside_is_told() {
+    let outside = |line: &str, at: &str| seen_from_outside(line, at.parse().unwrap());
+    let host = "candidate:7 1 UDP 2015363327 172.17.0.2 40000 typ host";
+    // 2015363327 - 26 * 2^24
+    let seen =
+        "candidate:x7 1 UDP 1579155711 203.0.113.5 40000 typ srflx raddr 172.17.0.2 rport 40000";
+    assert_eq!(outside(host, "203.0.113.5").as_deref(), Some(seen));
+    assert_eq!(outside(host, "2001:db8::5"), None);
+    assert_eq!(outside(host, "172.17.0.2"), None);
+    assert_eq!(outside(seen, "203.0.113.6"), None);
+    assert_eq!(outside("nonsense", "203.0.113.5"), None);
+    let tcp = "candidate:7 1 TCP 2015363327 172.17.0.2 40000 typ host tcptype passive";
+    assert_eq!(outside(tcp, "203.0.113.5"), None);
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn answering() -> Config {
             receives: Vec::new(),
             data: false,
         },
+        no_candidate: Duration::MAX,
         ..Config::default()
     }
 }
@@ -39,6 +40,7 @@ fn trickling(config: Config) -> Config {
 fn offering() -> Config {
     Config {
         side: Side::Offerer,
+        no_candidate: Duration::MAX,
         ..Config::default()
     }
 }

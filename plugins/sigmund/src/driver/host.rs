@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sigmund::address::IceServer;
@@ -96,9 +96,24 @@ pub(super) struct Shared {
     pub(super) on_connection: OnConnection,
     /// When the element played and the first track had caps.
     pub(super) started: watch::Sender<Option<Instant>>,
+    /// Of which TURN servers it was said, and when, that they do not work.
+    pub(super) told: Mutex<HashMap<String, Instant>>,
 }
 
+/// What many viewers find at the same time is said once.
+const SAID: Duration = Duration::from_secs(10);
+
 impl Shared {
+    /// Is it time to say again that this TURN server does not work?
+    pub(super) fn is_news(&self, server: &str) -> bool {
+        let now = Instant::now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|_, at| now.duration_since(*at) < SAID);
+        let first = !told.contains_key(server);
+        told.entry(server.to_owned()).or_insert(now);
+        first
+    }
+
     /// What the next connection may use: the user's ICE servers first, then
     /// those that signalling hands out at present.
     pub(super) fn network(&self) -> Network {
@@ -214,6 +229,7 @@ impl Host {
                 announcer: config.announcer,
                 on_connection: config.on_connection,
                 started: watch::Sender::new(None),
+                told: Mutex::default(),
             }),
             supervisor,
             complaints: Complaints::default(),

@@ -2,6 +2,7 @@
 //! signalling and the network are used, the signals, and how they start.
 
 mod house;
+mod network;
 pub(crate) mod opening;
 mod property;
 mod settings;

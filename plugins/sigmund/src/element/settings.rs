@@ -1,19 +1,20 @@
 //! The settings that all elements have: who passes the notes, who may join,
 //! and how media find their way.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gst::prelude::*;
 use sigmund::access::Token;
-use sigmund::address::{IceScheme, IceServer, Transport};
 use sigmund::sdp::{Codec, Kind};
 use sigmund::signaller::{Options, Role, TlsFiles};
 
+use super::network::IceTransportPolicy;
+use super::network::network_properties;
 use super::property::{Property, property};
-use crate::driver::Network;
 
 /// In ms.
-const GIVE_UP_TIME: u32 = 30_000;
+pub(super) const GIVE_UP_TIME: u32 = 30_000;
 
 /// What the user set.
 #[derive(Clone, Debug)]
@@ -26,10 +27,15 @@ pub(crate) struct Common {
     tls_certificate: Option<String>,
     tls_key: Option<String>,
     tls_ca: Option<String>,
-    ice_servers: Option<String>,
-    ice_transport_policy: IceTransportPolicy,
-    ice_port_range: Option<String>,
-    give_up_time: u32,
+    pub(super) ice_servers: Option<String>,
+    pub(super) turn_secret: Option<String>,
+    pub(super) ice_transport_policy: IceTransportPolicy,
+    pub(super) ice_port_range: Option<String>,
+    pub(super) ice_interfaces: Option<String>,
+    pub(super) ice_external_address: Option<String>,
+    pub(super) ice_tcp: bool,
+    pub(super) trickle: bool,
+    pub(super) give_up_time: u32,
 }
 
 impl Default for Common {
@@ -44,8 +50,13 @@ impl Default for Common {
             tls_key: None,
             tls_ca: None,
             ice_servers: None,
+            turn_secret: None,
             ice_transport_policy: IceTransportPolicy::All,
             ice_port_range: None,
+            ice_interfaces: None,
+            ice_external_address: None,
+            ice_tcp: false,
+            trickle: true,
             give_up_time: GIVE_UP_TIME,
         }
     }
@@ -57,18 +68,6 @@ pub(crate) trait HasCommon: 'static {
     fn common(&self) -> &Common;
     /// To write.
     fn common_mut(&mut self) -> &mut Common;
-}
-
-/// Which candidates are used (W3C `RTCIceTransportPolicy`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "SigmundIceTransportPolicy")]
-#[repr(i32)]
-pub enum IceTransportPolicy {
-    /// Host, server-reflexive and relayed ones.
-    #[default]
-    All,
-    /// Relayed ones only: peers never see our addresses.
-    Relay,
 }
 
 impl Common {
@@ -96,55 +95,22 @@ impl Common {
             tls_ca: self.tls_ca.clone().map(Into::into),
             allowed_origins: list(&self.allowed_origins),
             allowed_hosts: list(&self.allowed_hosts),
-            ice_servers: self.ice_servers()?,
+            ice_servers: self.shared_ice_servers()?,
             ..Options::new(role, element_name)
         })
+    }
+
+    pub(super) fn tls_ca(&self) -> Option<PathBuf> {
+        self.tls_ca.clone().map(Into::into)
     }
 
     /// For how long a peer whose path is lost is given other connections.
     pub(crate) fn give_up(&self) -> Duration {
         Duration::from_millis(self.give_up_time.into())
     }
-
-    /// What connections are told.
-    pub(crate) fn network(&self) -> Result<Network, String> {
-        Ok(Network {
-            ice_servers: self.ice_servers()?,
-            relay_only: self.ice_transport_policy == IceTransportPolicy::Relay,
-            port_range: self.port_range()?,
-            late_relays: false,
-            tls_ca: self.tls_ca.clone().map(Into::into),
-        })
-    }
-
-    fn ice_servers(&self) -> Result<Vec<IceServer>, String> {
-        let servers = match &self.ice_servers {
-            Some(list) => IceServer::parse_list(list).map_err(|e| format!("ice-servers: {e}"))?,
-            None => Vec::new(),
-        };
-        let dtls =
-            |it: &IceServer| it.scheme == IceScheme::Turns && it.transport == Some(Transport::Udp);
-        if servers.iter().any(dtls) {
-            return Err("ice-servers: turns: is TLS over TCP; leave out transport=udp".into());
-        }
-        Ok(servers)
-    }
-
-    fn port_range(&self) -> Result<Option<(u16, u16)>, String> {
-        let Some(text) = &self.ice_port_range else {
-            return Ok(None);
-        };
-        text.split_once('-')
-            .and_then(|(min, max)| Some((min.trim().parse().ok()?, max.trim().parse().ok()?)))
-            .filter(|(min, max)| *min > 0 && min <= max)
-            .map(Some)
-            .ok_or_else(|| {
-                format!("ice-port-range takes FIRST-LAST, e.g. 50000-50100, not {text:?}")
-            })
-    }
 }
 
-fn list(text: &Option<String>) -> Vec<String> {
+pub(super) fn list(text: &Option<String>) -> Vec<String> {
     let items = text.iter().flat_map(|text| text.split(',')).map(str::trim);
     items
         .filter(|item| !item.is_empty())
@@ -249,44 +215,6 @@ fn signalling_properties<S: HasCommon>() -> Vec<Property<S>> {
                 "PEM file with a certificate authority to trust besides the system's, for servers \
                  that we connect to"
             )
-        ),
-    ]
-}
-
-fn network_properties<S: HasCommon>() -> Vec<Property<S>> {
-    vec![
-        property!(
-            S: common.ice_servers,
-            text(
-                "ice-servers",
-                "STUN and TURN servers, separated by commas: stun://HOST[:PORT], \
-                 turn://USER:PASSWORD@HOST[:PORT][?transport=udp|tcp], \
-                 turns://USER:PASSWORD@HOST[:PORT] (TLS, verified), percent-encoded"
-            )
-        ),
-        property!(
-            S: common.ice_transport_policy,
-            glib::ParamSpecEnum::builder_with_default(
-                "ice-transport-policy",
-                IceTransportPolicy::All
-            )
-            .blurb("Which ICE candidates are used; relay hides our addresses behind a TURN server")
-        ),
-        property!(
-            S: common.ice_port_range,
-            text(
-                "ice-port-range",
-                "UDP ports for media, FIRST-LAST, one for each peer and local address; default any"
-            )
-        ),
-        property!(
-            S: common.give_up_time,
-            glib::ParamSpecUInt::builder("give-up-time")
-                .default_value(GIVE_UP_TIME)
-                .blurb(
-                    "For how long (in ms) a peer whose network path is lost is given other \
-                     connections, where it speaks sigmund.v1; 0 ends its session at once"
-                )
         ),
     ]
 }

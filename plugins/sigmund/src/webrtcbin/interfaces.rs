@@ -15,12 +15,12 @@ const STUN_PACING: u32 = 5;
 ///
 /// - UPnP off: on by default, it multicasts on the LAN, asks the router for
 ///   port mappings, and costs a thread, 11 descriptors and 200 ms a peer.
-/// - ICE-TCP off: it triples the candidates.
+/// - ICE-TCP off, unless it is wanted: it triples the candidates.
 /// - Local addresses are named one by one: libnice would take link-local IPv6
 ///   and leave out loopback even where there is nothing else.
 pub(super) fn configure(webrtcbin: &gst::Element, network: &Network) -> Result<(), String> {
     let ice = webrtcbin.property::<gst::Object>("ice-agent");
-    ice.set_property("ice-tcp", false);
+    ice.set_property("ice-tcp", network.tcp);
     if ice.find_property("agent").is_some() {
         let agent = ice.property::<glib::Object>("agent");
         agent.set_property("upnp", false);
@@ -33,7 +33,7 @@ pub(super) fn configure(webrtcbin: &gst::Element, network: &Network) -> Result<(
         ice.set_property("min-rtp-port", u32::from(min));
         ice.set_property("max-rtp-port", u32::from(max));
     }
-    for address in local_addresses() {
+    for address in chosen(&network.interfaces)? {
         ice.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]);
     }
     if network.relay_only {
@@ -65,14 +65,38 @@ pub(crate) fn has_ipv4() -> bool {
     local_addresses().iter().any(IpAddr::is_ipv4)
 }
 
-/// The addresses to gather host candidates on: all that can be routed to, or
-/// loopback where there is nothing else (sandboxes, CI).
-fn local_addresses() -> Vec<IpAddr> {
-    let all: Vec<IpAddr> = if_addrs::get_if_addrs()
-        .unwrap_or_default()
+/// The addresses of these interfaces, by name or address; of all if there are none.
+fn chosen(interfaces: &[String]) -> Result<Vec<IpAddr>, String> {
+    if interfaces.is_empty() {
+        return Ok(local_addresses());
+    }
+    let found = if_addrs::get_if_addrs().unwrap_or_default();
+    let addresses: Vec<IpAddr> = found
         .into_iter()
-        .map(|interface| interface.ip())
+        .filter(|it| {
+            let address = it.ip().to_string();
+            interfaces.contains(&it.name) || interfaces.contains(&address)
+        })
+        .map(|it| it.ip())
         .collect();
+    match pick(addresses) {
+        usable if usable.is_empty() => Err(format!(
+            "ice-interfaces: {} has no address that can be used",
+            interfaces.join(",")
+        )),
+        usable => Ok(usable),
+    }
+}
+
+/// The addresses to gather host candidates on.
+fn local_addresses() -> Vec<IpAddr> {
+    let found = if_addrs::get_if_addrs().unwrap_or_default();
+    pick(found.into_iter().map(|interface| interface.ip()).collect())
+}
+
+/// All that can be routed to, or loopback where there is nothing else
+/// (sandboxes, CI).
+fn pick(all: Vec<IpAddr>) -> Vec<IpAddr> {
     let routable: Vec<IpAddr> = all.iter().copied().filter(|a| is_routable(*a)).collect();
     if routable.is_empty() {
         return all.into_iter().filter(IpAddr::is_loopback).collect();

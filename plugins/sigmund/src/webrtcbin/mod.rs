@@ -20,6 +20,7 @@ mod statistics;
 mod text;
 mod watch;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ use gst::prelude::*;
 use gst_webrtc::{
     WebRTCDTLSTransport, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSDPType,
 };
+use sigmund::access::TurnSecret;
 use sigmund::address::{IceScheme, IceServer};
 use sigmund::sdp::{Codec, Identity, MediaPlan};
 use sigmund::session::ConnectionEvent;
@@ -54,8 +56,18 @@ pub(crate) struct Network {
     pub(crate) ice_servers: Vec<IceServer>,
     /// Use relayed candidates only.
     pub(crate) relay_only: bool,
-    /// UDP ports to use, `None` for any.
+    /// Makes credentials for TURN servers that have none.
+    pub(crate) turn_secret: Option<TurnSecret>,
+    /// Ports to use, `None` for any.
     pub(crate) port_range: Option<(u16, u16)>,
+    /// Names or addresses of the interfaces to use; empty for all.
+    pub(crate) interfaces: Vec<String>,
+    /// Addresses that routers pass on to us.
+    pub(crate) external: Vec<IpAddr>,
+    /// Are candidates over TCP gathered, too?
+    pub(crate) tcp: bool,
+    /// Do candidates travel one by one, where signalling can?
+    pub(crate) trickle: bool,
     /// Do TURN servers wait for [`PeerConnection::add_relays`]?
     pub(crate) late_relays: bool,
     /// A certificate authority that `turns:` servers may have, besides the

@@ -160,6 +160,7 @@ pub(in crate::driver) fn spawn(
         open_channels: None,
         ears: Ears::default(),
         connection: None,
+        relays: relays::Relays::default(),
         connected: None,
         retired: None,
         sent: SenderReport::default(),
@@ -202,6 +203,7 @@ struct Task {
     /// What comes in.
     ears: Ears,
     connection: Option<Arc<PeerConnection>>,
+    relays: relays::Relays,
     /// Since when media flows.
     connected: Option<Instant>,
     /// Of the bitrate, of which the peer's token may want less than the element.
@@ -304,7 +306,10 @@ impl Task {
         };
         let config = Config {
             side,
-            trickle_out: channel.trickle_out,
+            trickle_out: channel.trickle_out && self.shared.network.trickle,
+            relay_only: self.shared.network.relay_only,
+            tcp: self.shared.network.tcp,
+            external: self.shared.network.external.clone(),
             ice_servers: !self.shared.network().ice_servers.is_empty(),
             head_start: if self.shared.network.relay_only {
                 Duration::ZERO
@@ -371,6 +376,7 @@ impl Task {
                 () = sleep_until(timeout) => {
                     self.recovery.handle_timeout(&mut session, Instant::now());
                 }
+                () = sleep_until(self.relays.due()) => self.check_relays(),
                 () = sleep_until(self.open_channels.map(Into::into)) => self.open_channels().await,
                 () = self.data_news.notified(), if self.data.is_some() => self.pump().await,
                 _ = tick.tick() => self.check_network(&mut session).await,
@@ -384,6 +390,7 @@ impl Task {
             Event::Message(message) => self.recovery.handle_message(session, now, message),
             Event::Connection(number, event) => {
                 if number == self.number {
+                    self.relays.watch(&event);
                     self.recovery.handle_connection(session, now, event);
                 }
             }
