@@ -221,6 +221,16 @@ impl Site {
         &self.router
     }
 
+    /// Its router's address within.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.address(1)
+    }
+
+    /// An address there that nobody has.
+    pub fn spare(&self) -> Ipv4Addr {
+        self.address(77)
+    }
+
     /// What its router does.
     pub fn nat(&self) -> Nat {
         self.nat

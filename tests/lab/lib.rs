@@ -10,11 +10,8 @@
 //! | [`process`] | programs on those hosts, gone when the test is |
 //! | [`publisher`] | a pipeline in a process of its own, asked and told over a pipe |
 //! | [`relay`] | `sigmund serve` |
-<<<<<<< HEAD
 //! | [`sight`] | what came out of a pipeline that receives |
-=======
 //! | [`stage`] | a publisher and viewers on public hosts, with coturn between |
->>>>>>> e606c0a (wip)
 //! | [`world`] | two people in such networks, with signalling and TURN to help them |
 //! | [`stamp`] | a counter and a clock drawn into the picture, read back from it |
 //! | [`media`] | the clips, and files made once |
@@ -49,11 +46,8 @@ pub mod peer;
 pub mod process;
 pub mod publisher;
 pub mod relay;
-<<<<<<< HEAD
 pub mod sight;
-=======
 pub mod stage;
->>>>>>> e606c0a (wip)
 pub mod stamp;
 pub mod viewer;
 pub mod web;

@@ -17,7 +17,7 @@ const PASSWORD: &str = "correct-horse";
 pub const VIEWER: &str = "viewer";
 
 /// A small moving picture.
-const PICTURE: &str = "videotestsrc is-live=true pattern=ball ! \
+pub const PICTURE: &str = "videotestsrc is-live=true pattern=ball ! \
      video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! identity name=stamp ! queue";
 
 /// An Internet with a signalling server and a TURN server.

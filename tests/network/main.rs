@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod kinds;
+mod loss;
 mod matrix;
 mod picture;
 mod turn;

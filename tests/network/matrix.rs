@@ -185,9 +185,8 @@ impl Matrix {
         let took = start.elapsed();
         let watched = playing.and_then(|()| {
             // The first pair that works need not be the last.
-            match page::frames(&viewer.browser, 1) {
-                0..5 => return Err("the picture stands still".to_owned()),
-                _ => (),
+            if page::frames(&viewer.browser, 1) < 5 {
+                return Err("the picture stands still".to_owned());
             }
             let before = (site.flows(), viewer.site.flows());
             thread::sleep(WINDOW);
