@@ -13,3 +13,4 @@ mod passthrough;
 mod scenes;
 mod studio;
 mod sync;
+mod whep;

@@ -22,7 +22,8 @@ function dial(ws) {
 }
 
 /**
- * One client of a server. Its owner has
+ * One client of a server, or of several that are joined: where one cannot be
+ * reached the next is dialled. Its owner has
  *   greeting()                what a hello says, apart from `resume`
  *   greeted()                 the hello is on its way
  *   welcomed(message, again)  `again`: as who we were
@@ -32,7 +33,8 @@ function dial(ws) {
  *   refused(error)            we are turned out
  */
 export class Channel {
-  #ws;
+  #servers;
+  #dialled = 0;
   #owner;
   #socket = null;
   #resume = null;
@@ -43,8 +45,9 @@ export class Channel {
   /** `none`, `open`, `lost` (being mended), or `gone`: the server has forgotten us */
   state = 'none';
 
-  constructor(ws, owner) {
-    this.#ws = ws;
+  /** @param {string[]} servers the first is tried first */
+  constructor(servers, owner) {
+    this.#servers = servers;
     this.#owner = owner;
   }
 
@@ -54,7 +57,7 @@ export class Channel {
   }
 
   open() {
-    const socket = (this.#socket = dial(this.#ws));
+    const socket = (this.#socket = dial(this.#servers[this.#dialled % this.#servers.length]));
     const mine = (handle) => (event) => socket === this.#socket && handle(event);
     const greet = mine(() => this.#greet());
     if (socket.readyState === WebSocket.OPEN) greet();
@@ -116,6 +119,8 @@ export class Channel {
 
   #redial() {
     this.#hangUp();
+    // One that has been reached may be back at once.
+    if (this.state !== 'open') this.#dialled += 1;
     this.state = 'lost';
     this.#owner.lost();
     this.#timers.after('dial', this.#backoff.next(), () => {

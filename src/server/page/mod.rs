@@ -72,6 +72,11 @@ pub(super) const FILES: &[File] = &[
         body: include_str!("graph.js"),
     },
     File {
+        path: "member.js",
+        content_type: SCRIPT,
+        body: include_str!("member.js"),
+    },
+    File {
         path: "navigate.js",
         content_type: SCRIPT,
         body: include_str!("navigate.js"),
@@ -85,6 +90,11 @@ pub(super) const FILES: &[File] = &[
         path: "path.js",
         content_type: SCRIPT,
         body: include_str!("path.js"),
+    },
+    File {
+        path: "persistent.js",
+        content_type: SCRIPT,
+        body: include_str!("persistent.js"),
     },
     File {
         path: "player.js",

@@ -53,28 +53,39 @@ export class StreamError extends Error {
 /**
  * Where a stream is: `https://HOST/STREAM`, `https://HOST/#stream=STREAM`,
  * `sigmund+wss://HOST/STREAM`, `whep+https://…`, `whip+https://…`, or the same
- * without TLS.
- * @returns {{stream: string, token?: string, ws?: string, whep?: string, whip?: string}}
+ * without TLS. `sigmund+wss://HOST,OTHER:8443/STREAM`: servers joined as one.
+ * @returns {{stream: string, token?: string, at?: {ws: string, whip: string}[], whep?: string, whip?: string}}
+ *   `at`: servers of Sigmund, the first to be tried first
  */
 export function parseAddress(src) {
   const [, kind, rest] = /^\s*(?:(sigmund|whep|whip)\+)?((?:https?|wss?):\/\/.*)$/i.exec(src) ?? [, , new URL(src, location.href).href];
-  const url = new URL(rest);
+  const [first, ...others] = rest.match(/^wss?:/i) ? severally(rest) : [rest];
+  const url = new URL(first);
   const fragment = new URLSearchParams(url.hash.slice(1));
   const token = fragment.get('token') ?? undefined;
   url.hash = '';
   if (kind === 'whep' || kind === 'whip') return { [kind]: url.href, stream: lastPart(url), token };
-  const named = fragment.get('stream');
-  const stream = named ?? lastPart(url);
+  const stream = fragment.get('stream') ?? lastPart(url);
   if (!stream) throw new TypeError('the address names no stream');
+  return { at: [url, ...others].map((it) => server(new URL(it), stream)), stream, token };
+}
+
+// The same address once for each server that its authority names.
+function severally(url) {
+  const [, before, hosts, after] = /^(\w+:\/\/)([^/?#]*)(.*)$/.exec(url);
+  return hosts.split(',').map((host) => before + host + after);
+}
+
+function server(url, stream) {
+  const isSafe = /^(https|wss):$/.test(url.protocol);
   const beside = (path, protocol) => {
     const other = new URL(url);
-    const isSafe = /^(https|wss):$/.test(url.protocol);
     other.protocol = isSafe ? `${protocol}s:` : `${protocol}:`;
     other.pathname = url.pathname.replace(/[^/]*$/, path);
-    other.search = '';
+    Object.assign(other, { search: '', hash: '' });
     return other.href;
   };
-  return { ws: beside('ws', 'ws'), whip: beside(`whip/${encodeURIComponent(stream)}`, 'http'), stream, token };
+  return { ws: beside('ws', 'ws'), whip: beside(`whip/${encodeURIComponent(stream)}`, 'http') };
 }
 
 const lastPart = (url) => decodeURIComponent(url.pathname.split('/').pop());

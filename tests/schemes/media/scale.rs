@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sigmund_tests::browser::{self, Browser, Kind};
 use sigmund_tests::process::Process;
+use sigmund_tests::web::host_page;
 use sigmund_tests::{Host, Publisher, Relay, eventually, page};
 
 use super::{Stage, documented, serve};
@@ -24,7 +25,16 @@ struct Scene {
 }
 
 impl Scene {
+    /// The page of the second server plays.
     fn new() -> Option<Self> {
+        let scene = Self::begin()?;
+        scene.browser.open(&scene.relays[1].page("cam"));
+        page::await_playing(&scene.browser);
+        Some(scene)
+    }
+
+    /// Nobody watches yet.
+    fn begin() -> Option<Self> {
         let program = installed("nats-server", "Debian package nats-server")?;
         let program = program.to_str().unwrap().to_owned();
         let mut stage = Stage::new()?;
@@ -35,7 +45,8 @@ impl Scene {
         let words: Vec<_> = line.split_whitespace().collect();
         assert_eq!(words[..4], ["sigmund", "serve", "--listen", "0.0.0.0:8080"]);
         let hosts = [stage.lab.host("first"), stage.lab.host("second")];
-        let relays = hosts.each_ref().map(|it| Relay::start(it, &words[4..]));
+        let words = [&words[4..], &["--allowed-origin", "*"]].concat();
+        let relays = hosts.each_ref().map(|it| Relay::start(it, &words));
         let [first, second] = hosts.map(|it| it.address().to_string());
         let hosts = [("a.example", first.as_str()), ("b.example", &second)];
         let pipeline = documented::pipeline("uri=sigmund+ws", &hosts);
@@ -44,8 +55,6 @@ impl Scene {
             listed(relay, &stage.viewer);
         }
         let browser = Browser::start(&stage.viewer, Kind::Chromium);
-        browser.open(&relays[1].page("cam"));
-        page::await_playing(&browser);
         Some(Self {
             browser,
             publisher,
@@ -145,4 +154,36 @@ fn no_picture_stands_still_when_nats_and_the_servers_are_killed() {
     let state = scene.browser.ask("return sigmund.state;", &[]);
     assert_eq!(state, json!("playing"));
     scene.publisher.assert_healthy();
+}
+
+#[test]
+fn a_page_that_knows_both_servers_goes_to_the_other_as_who_it_was() {
+    let _turn = browser::turn();
+    let Some(mut scene) = Scene::begin() else {
+        return;
+    };
+    let [first, second] = scene.relays.each_ref().map(Relay::origin);
+    let both = format!("{},{}", second.replace("http", "sigmund+ws"), &first[7..]);
+    let html = format!(
+        "<!doctype html><title>Both</title><video muted playsinline></video>
+         <script type=module>
+           import {{ watch, show }} from '{second}/sigmund.js';
+           const it = watch('{both}/cam');
+           show(it, document.querySelector('video'));
+           globalThis.sigmund = {{ watch: it }};
+         </script>"
+    );
+    let foreign = host_page(&scene.stage.viewer, &html);
+    scene.browser.open(&foreign);
+    scene.await_signalling(&["open"]);
+    page::assert_frames(&scene.browser, 40, 2);
+    let who = scene.browser.ask("return sigmund.watch.peer;", &[]);
+    let before = scene.calm();
+    scene.relays[1].kill();
+    scene.await_signalling(&["lost"]);
+    // Nobody brings that one back.
+    scene.await_signalling(&["open"]);
+    scene.assert_unmoved(&before, "the page's server died");
+    let now = scene.browser.ask("return sigmund.watch.peer;", &[]);
+    assert_eq!(now, who, "it is somebody else there");
 }
