@@ -531,7 +531,7 @@ impl Carrier {
             let Some(note) = lock(&self.state).unsent.front().cloned() else {
                 return Ok(());
             };
-            if let (Side::Guest, Outgoing::Report { .. }) = (self.side, &note) {
+            if let (Side::Guest | Side::Waiting, Outgoing::Report { .. }) = (self.side, &note) {
                 lock(&self.state).unsent.pop_front();
                 continue;
             }
