@@ -101,6 +101,14 @@ async fn who_receives_waits_for_a_publisher_and_for_the_next() {
         assert_eq!(info.channel.unwrap().offerer, Offerer::Them);
         publisher.tell(&peer, offer());
         assert_eq!(viewer.message().await, (far.clone(), offer()));
+        // How media fare is the publisher's to tell: the server wants it of nobody else.
+        let report = Outgoing::Report {
+            peer: far.clone(),
+            report: Default::default(),
+        };
+        assert!(viewer.0.send(report));
+        viewer.tell(&far, answer());
+        assert_eq!(publisher.message().await, (peer, answer()));
         publisher.0.close(LONG).await;
         assert_eq!(viewer.left().await, far);
     }
