@@ -20,6 +20,10 @@ pub struct Sight {
     pub references: u64,
     /// The last of these, in ms.
     pub reference: Option<u64>,
+    /// Raw pictures that differ from the one before.
+    pub moved: u64,
+    /// The loudest raw sample, of 1.
+    pub loudest: f64,
     /// Raw pictures that carry a [stamp](crate::stamp), the last thousand.
     pub pictures: Vec<Picture>,
     /// The pitch of each buffer of raw sound, in Hz; the last thousand.
