@@ -23,7 +23,12 @@ fn source(endpoint: &str, properties: &str) -> String {
 
 /// Waits until `done` likes what has come by.
 #[track_caller]
-fn seen(receiver: &mut Publisher, look: &str, what: &str, done: impl Fn(&Sight) -> bool) -> Sight {
+fn seen(
+    receiver: &mut Publisher,
+    look: &str,
+    what: &str,
+    mut done: impl FnMut(&Sight) -> bool,
+) -> Sight {
     eventually(2 * SOON, what, || {
         let sight = receiver.look(look);
         done(&sight).then_some(sight)
@@ -192,6 +197,33 @@ fn a_publisher_that_comes_back_continues_on_the_same_pads() {
     assert!(!pads.iter().any(|event| matches!(event, Event::Eos)));
     receiver.assert_healthy();
     relay.kill();
+}
+
+#[test]
+fn a_request_from_downstream_brings_a_keyframe() {
+    let Some(stage) = Stage::new() else { return };
+    let sender = stage.show("");
+    for codec in ["h264", "vp8"] {
+        let source = source(&sender.whep("cam"), &format!("video-codecs={codec}"));
+        let pipeline = format!("{source} src. ! video/x-{codec} ! identity name=look ! fakesink");
+        let mut receiver = Publisher::start(&stage.viewer, &pipeline);
+        // Where nobody asks, none comes.
+        let mut last = Sight::default();
+        let calm = seen(&mut receiver, "look", "frames, and no keyframe", |it| {
+            let (frames, keyframes) = (it.buffers - last.buffers, it.keyframes - last.keyframes);
+            if keyframes > 0 {
+                last = it.clone();
+            }
+            keyframes == 0 && frames > 60
+        });
+        receiver.ask(Command::AskForKeyframe {
+            element: "look".into(),
+        });
+        seen(&mut receiver, "look", "a keyframe", |it| {
+            it.keyframes > calm.keyframes
+        });
+        receiver.assert_healthy();
+    }
 }
 
 #[test]

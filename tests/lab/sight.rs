@@ -10,6 +10,8 @@ pub struct Sight {
     pub caps: Vec<String>,
     /// Buffers.
     pub buffers: u64,
+    /// Those that need none before them.
+    pub keyframes: u64,
     /// Their bytes.
     pub bytes: u64,
     /// How often the stream began.

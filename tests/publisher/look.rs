@@ -69,6 +69,8 @@ impl Look {
     fn buffer(&mut self, buffer: &gst::Buffer) {
         self.sight.buffers += 1;
         self.sight.bytes += buffer.size() as u64;
+        let delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        self.sight.keyframes += u64::from(!delta);
         if let Some(meta) = buffer.meta::<gst::ReferenceTimestampMeta>() {
             self.sight.references += 1;
             self.sight.reference = Some(meta.timestamp().mseconds());
