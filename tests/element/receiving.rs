@@ -199,6 +199,65 @@ fn a_publisher_that_comes_back_continues_on_the_same_pads() {
     relay.kill();
 }
 
+/// A publisher by WHIP into a pipeline that listens; both are killed once.
+#[test]
+fn a_publisher_by_whip_is_followed_by_the_next() {
+    let Some(stage) = Stage::new() else { return };
+    let address = stage.server.address();
+    let mut receiver = Publisher::start(
+        &stage.server,
+        &format!(
+            "rtcsrc name=src uri=listen://{address}:8080/cam allow-anonymous=true \
+             src. ! {LOOK} src. ! {LISTEN}"
+        ),
+    );
+    let publish = || {
+        let sink = format!("rtcsink name=cam uri=whip+http://{address}:8080/whip/cam");
+        let pipeline = format!("{PICTURE} ! {sink} {SOUND} ! cam.");
+        Publisher::start(&stage.viewer, &pipeline)
+    };
+    let first = publish();
+    let before = seen(&mut receiver, "look", "pictures", |it| {
+        it.pictures.len() > 30
+    });
+    assert_moving(&before);
+    drop(first);
+    eventually(2 * SOON, "it is missed", || {
+        receiver.emissions("peer-removed").pop()
+    });
+    let before = receiver.look("look");
+    let _second = publish();
+    let after = seen(&mut receiver, "look", "pictures of the second", |it| {
+        it.buffers > before.buffers + 30
+    });
+    assert_eq!((after.starts, after.ended), (1, false));
+    seen(&mut receiver, "look-sound", "sound", |it| it.buffers > 100);
+    receiver.assert_healthy();
+}
+
+#[test]
+fn a_server_to_watch_at_may_come_later_and_go() {
+    let Some(stage) = Stage::new() else { return };
+    let address = stage.server.address();
+    let uri = format!("whep+http://{address}:8080/whep/cam");
+    let mut receiver = Publisher::start(
+        &stage.viewer,
+        &format!("rtcsrc name=src uri={uri} src. ! {LOOK}"),
+    );
+    let sender = stage.show("");
+    let before = seen(&mut receiver, "look", "pictures", |it| {
+        it.pictures.len() > 30
+    });
+    drop(sender);
+    let _sender = stage.show("");
+    let after = eventually(4 * SOON, "pictures of the second", || {
+        let sight = receiver.look("look");
+        (sight.buffers > before.buffers + 60).then_some(sight)
+    });
+    assert_eq!((after.starts, after.ended), (1, false));
+    receiver.assert_healthy();
+}
+
 #[test]
 fn a_request_from_downstream_brings_a_keyframe() {
     let Some(stage) = Stage::new() else { return };
