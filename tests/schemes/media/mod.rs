@@ -8,6 +8,7 @@ mod gstwebrtc;
 mod ice;
 mod janus;
 mod nats;
+mod received;
 mod scale;
 mod stdio;
 mod theirs;
