@@ -1,7 +1,7 @@
 //! Where notes come from and go to: descriptors, pipes, terminals, files.
 //!
-//! Everything is opened anew, under its name in `/dev/fd`: so waiting for it
-//! changes nothing for others who have it open, as the shell does.
+//! What can be waited for is opened anew, under its name in `/dev/fd`: so
+//! waiting for it changes nothing for others who have it open, as the shell does.
 
 use std::fs;
 use std::io;
@@ -135,6 +135,12 @@ impl End {
                 return Ok(Box::new(opened?));
             }
         }
+        if kind.is_some_and(|kind| kind.is_file())
+            && let Ok(copy) = self.copy()
+        {
+            // Others write to it, too, and all have one place where they are.
+            return Ok(Box::new(tokio::fs::File::from_std(copy.into())));
+        }
         let mut options = fs::File::options();
         let file = options
             .append(true)
@@ -147,17 +153,23 @@ impl End {
         matches!(self, Self::Path(path) if !path.starts_with(Path::new("/dev")))
     }
 
-    /// Sockets cannot be opened by name; the standard descriptors can be copied.
+    /// Sockets cannot be opened by name.
     fn socket(&self) -> io::Result<tokio::net::UnixStream> {
-        let copy: OwnedFd = match self {
-            Self::Descriptor(0) => io::stdin().as_fd().try_clone_to_owned(),
-            Self::Descriptor(1) => io::stdout().as_fd().try_clone_to_owned(),
-            Self::Descriptor(2) => io::stderr().as_fd().try_clone_to_owned(),
-            _ => Err(io::Error::other("it is a socket; take a pipe")),
-        }?;
+        let copy = self.copy();
+        let copy = copy.map_err(|_| io::Error::other("it is a socket; take a pipe"))?;
         let socket = UnixStream::from(copy);
         socket.set_nonblocking(true)?;
         tokio::net::UnixStream::from_std(socket)
+    }
+
+    /// Another descriptor of the same; of the standard ones only.
+    fn copy(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Descriptor(0) => io::stdin().as_fd().try_clone_to_owned(),
+            Self::Descriptor(1) => io::stdout().as_fd().try_clone_to_owned(),
+            Self::Descriptor(2) => io::stderr().as_fd().try_clone_to_owned(),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 }
 

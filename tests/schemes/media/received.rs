@@ -153,6 +153,8 @@ fn two_lines_copied_and_pasted_are_enough() {
 /// gst-launch with our plugin, which shows its notes and waits for others'.
 fn launch(host: &Host, name: &str, pipeline: &str) -> (Process, ChildStdin) {
     let mut command = with_plugin(host, "gst-launch-1.0");
+    // Standard error is a file here, and others write to it: nothing is lost.
+    command.env("GST_DEBUG", "rtcsession:5");
     command.arg("-q").args(pipeline.split_whitespace());
     let mut process = Process::piped(name, command);
     let stdin = process.stdin();
@@ -162,7 +164,7 @@ fn launch(host: &Host, name: &str, pipeline: &str) -> (Process, ChildStdin) {
 /// The notes on its standard error.
 fn notes(process: &Process) -> Vec<String> {
     let log = process.log();
-    let notes = log.lines().filter(|line| line.contains(r#""sdp":"#));
+    let notes = log.lines().filter(|line| line.starts_with(r#"{"type":"#));
     notes.map(str::to_owned).collect()
 }
 
