@@ -54,3 +54,46 @@ fn the_uri_says_who_offers_in_memory() {
     }
     assert!(error(&registry, "memory://nobody-offers/a").contains("we-offer"));
 }
+
+/// The schemes in a cell of the documents: `` `a://x`, `b://…` ``.
+fn schemes(cell: &str) -> Vec<&str> {
+    let quoted = cell.split('`').skip(1).step_by(2);
+    quoted
+        .filter_map(|uri| Some(uri.split_once(':')?.0))
+        .collect()
+}
+
+#[test]
+fn the_documents_say_what_each_scheme_can_do() {
+    let registry = Registry::builtin();
+    let text = include_str!("../../docs/signalling.md");
+    let table = text.split("\n\n").find(|it| it.starts_with("| `uri` |"));
+    let mut told = std::collections::BTreeSet::new();
+    for row in table.expect("it has a table").lines().skip(2) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let [_, uris, _, offerer, theirs, ours, _] = cells[..] else {
+            panic!("{row}")
+        };
+        let one_by_one = |cell: &str| cell.contains("one by one");
+        let capabilities = Capabilities {
+            offerer: match offerer.split([',', ' ']).next() {
+                Some("they") => Offerer::Them,
+                Some("we" | "the") => Offerer::Us,
+                _ => panic!("{row}"),
+            },
+            trickle_in: one_by_one(theirs),
+            trickle_out: one_by_one(ours),
+        };
+        for scheme in schemes(uris) {
+            // A scheme's first row is what holds if nobody says otherwise.
+            if told.insert(scheme)
+                && let Some(real) = registry.capabilities(scheme)
+            {
+                assert_eq!(real, capabilities, "{row}");
+            }
+        }
+    }
+    let real = registry.rows.keys().map(String::as_str);
+    let missing: Vec<_> = real.filter(|it| !told.contains(it)).collect();
+    assert_eq!(missing, ["memory"], "it is for tests");
+}
