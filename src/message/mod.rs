@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sdp::Kind;
+
 /// The version of the JSON protocol that these types are serialised to.
 pub const VERSION: &str = "sigmund.v1";
 
@@ -30,6 +32,12 @@ pub const MAX_REASON: usize = 1024;
 
 /// The longest `a=mid` that comes with a candidate, in bytes.
 pub const MAX_MID: usize = 64;
+
+/// How many places a peer may ask for at once.
+pub const MAX_PLACES: usize = 16;
+
+/// The longest name of a codec, in bytes.
+pub const MAX_CODEC: usize = 64;
 
 /// A note that is longer than any honest one. The text says which part.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,8 +90,13 @@ pub enum Message {
         /// The session description.
         sdp: String,
     },
-    /// Asks the side that offers to make an offer.
-    PleaseOffer,
+    /// Asks the side that offers to make an offer, another one if there is one.
+    PleaseOffer {
+        /// What the asker wants to send and has no m-line for: as many places
+        /// more, on which it may.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        add: Vec<Place>,
+    },
     /// One place where the sender can be met (trickle ICE, RFC 8838).
     Candidate(Candidate),
     /// No further candidates follow (RFC 8838 section 13).
@@ -102,7 +115,22 @@ pub enum Message {
     },
 }
 
+/// A place for media in a description: an m-line that its asker may send on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Of what.
+    pub kind: Kind,
+    /// The encoding name of the codec that it is to be for, if that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<String>,
+}
+
 impl Message {
+    /// Asks for an offer, without more places.
+    pub fn please_offer() -> Self {
+        Self::PleaseOffer { add: Vec::new() }
+    }
+
     /// Checks the sizes of what a peer has sent. To be called where notes come
     /// in, before they are queued anywhere.
     pub fn check(&self) -> Result<(), TooLong> {
@@ -114,7 +142,15 @@ impl Message {
                 limit("candidate's mid", mid, MAX_MID)
             }
             Self::Bye { reason } => limit("reason", reason, MAX_REASON),
-            Self::PleaseOffer | Self::EndOfCandidates | Self::Again { .. } => Ok(()),
+            Self::PleaseOffer { add } => add.iter().take(MAX_PLACES + 1).try_for_each(|place| {
+                limit("list of places", &"-".repeat(add.len()), MAX_PLACES)?;
+                limit(
+                    "codec",
+                    place.codec.as_deref().unwrap_or_default(),
+                    MAX_CODEC,
+                )
+            }),
+            Self::EndOfCandidates | Self::Again { .. } => Ok(()),
         }
     }
 }

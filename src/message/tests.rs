@@ -23,7 +23,7 @@ fn notes_have_the_json_of_the_protocol() {
             Message::Answer { sdp: sdp() },
             json!({"type": "answer", "sdp": "v=0\r\n"}),
         ),
-        (Message::PleaseOffer, json!({"type": "please-offer"})),
+        (Message::please_offer(), json!({"type": "please-offer"})),
         (
             Message::Candidate(candidate()),
             json!({

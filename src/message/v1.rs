@@ -39,7 +39,7 @@ pub const MAX_AGENT: usize = 200;
 pub const MAX_CODECS: usize = 64;
 
 /// The longest name or profile of a codec, in bytes.
-pub const MAX_CODEC: usize = 64;
+pub const MAX_CODEC: usize = super::MAX_CODEC;
 
 /// How many ICE servers, and URLs of each, are taken from a server.
 pub const MAX_ICE_SERVERS: usize = 16;

@@ -7,7 +7,7 @@ use sdp_types::{
 
 use super::extension::Extension;
 use super::offer::OriginalLine;
-use super::{DataPlan, MediaPlan, OfferPlan, SdpError, malformed, narrow, parse, write};
+use super::{DataPlan, MediaPlan, OfferPlan, SdpError, call, malformed, narrow, parse, write};
 
 /// The attributes of webrtcbin's m-lines that are kept as they are. `a=mid`,
 /// `a=extmap` and the direction are written from the plan.
@@ -53,7 +53,7 @@ impl OfferPlan {
         complete: bool,
     ) -> Result<String, SdpError> {
         let theirs = parse(answer).map_err(|error| ours(&error.to_string()))?;
-        let asked = self.accepted().count();
+        let asked = self.media.len() + usize::from(self.data.is_some());
         if theirs.medias.len() != asked {
             return Err(ours(&format!(
                 "has {} m-lines where {asked} were asked for",
@@ -92,12 +92,22 @@ impl OfferPlan {
     /// webrtcbin's m-lines, which are those of `media`, then that of `data`,
     /// each as the far side is to see it.
     fn widened(&self, theirs: Vec<Media>) -> Result<Vec<Widened<'_>>, SdpError> {
-        let mut theirs = theirs.into_iter();
+        let mut theirs = theirs;
         let lines = &self.original.lines;
         let mut widened = Vec::with_capacity(theirs.len());
+        if let Some(plan) = &self.data {
+            let media = theirs.remove(self.original.data_at);
+            widened.push(Widened {
+                mline: plan.mline,
+                mid: &plan.mid,
+                media: widen_data(plan, &lines[plan.mline], media)?,
+            });
+        }
         let media = self.media.iter().zip(&self.original.extensions);
-        let media = media.zip(&self.original.profiles);
-        for (((plan, extensions), profile), media) in media.zip(theirs.by_ref()) {
+        let media = media.zip(&self.original.profiles).zip(theirs);
+        let dead = |plan: &MediaPlan| self.original.dead.contains(&plan.mline);
+        let alive = media.filter(|(((plan, _), _), _)| !dead(plan));
+        for (((plan, extensions), profile), media) in alive {
             let mut media = widen(plan, &lines[plan.mline], extensions, media)?;
             if let Some(profile) = profile {
                 set_profile(&mut media, plan.payload_type, profile);
@@ -106,13 +116,6 @@ impl OfferPlan {
                 mline: plan.mline,
                 mid: &plan.mid,
                 media,
-            });
-        }
-        if let (Some(plan), Some(media)) = (&self.data, theirs.next()) {
-            widened.push(Widened {
-                mline: plan.mline,
-                mid: &plan.mid,
-                media: widen_data(plan, &lines[plan.mline], media)?,
             });
         }
         Ok(widened)
@@ -185,10 +188,11 @@ fn widen(
     if theirs.get_first_attribute_value(Mid::NAME).flatten() != Some(&plan.mid) {
         return Err(at("has another mid"));
     }
-    let direction = plan.ways().answered();
+    let direction = plan.pipes().answered();
     if !theirs.has_attribute(&direction.to_string()) {
         return Err(at(&format!("is not {direction}")));
     }
+    let direction = plan.ways().answered();
     let offered = [Some(plan.payload_type), plan.rtx_payload_type];
     let formats: Vec<&str> = theirs
         .fmt
@@ -213,7 +217,11 @@ fn widen(
     attributes.extend(answered.map(|it| it.answered(plan.ways())));
     let kept = |it: &&Attribute| is_kept(it, &formats);
     attributes.extend(theirs.attributes.iter().filter(kept).cloned());
-    Ok(bare(line, 9, formats.join(" "), attributes))
+    let mut media = bare(line, 9, formats.join(" "), attributes);
+    if plan.call {
+        call::set_ways(&mut media, plan.ways());
+    }
+    Ok(media)
 }
 
 /// webrtcbin does not get to see it, as it compares it letter by letter.

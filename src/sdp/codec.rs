@@ -290,6 +290,21 @@ impl Payloads {
             .map(|(_, payload_type)| payload_type)
     }
 
+    /// Is this payload type of this codec?
+    pub(super) fn is(&self, payload_type: u8, codec: Codec) -> bool {
+        let any = CodecOffer {
+            codec,
+            profile: None,
+        };
+        self.takes(payload_type, any)
+    }
+
+    /// Does this payload type take such a stream?
+    pub(super) fn takes(&self, payload_type: u8, stream: CodecOffer) -> bool {
+        let payload = self.get(payload_type);
+        payload.is_some_and(|it| it.rank(stream).is_some())
+    }
+
     /// The retransmissions of a payload type (RFC 4588 section 8.1).
     pub(super) fn rtx(&self, payload_type: u8) -> Option<u8> {
         let apt = payload_type.to_string();

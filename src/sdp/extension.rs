@@ -22,6 +22,12 @@ pub(super) struct Ways {
 }
 
 impl Ways {
+    /// Both ways.
+    pub(super) const BOTH: Self = Self {
+        send: true,
+        receive: true,
+    };
+
     /// As we answer it.
     pub(super) fn answered(self) -> Direction {
         match (self.send, self.receive) {

@@ -93,14 +93,18 @@ fn open<'a, 'b>(
 
 /// Of several payload types of a codec the one that everybody can write: a
 /// browser that offers to send H.264 in each profile encodes the one it is given.
-fn easiest(codec: Codec) -> CodecOffer {
+pub(super) fn easiest(codec: Codec) -> CodecOffer {
     CodecOffer {
         codec,
         profile: (codec == Codec::H264).then_some(H264Profile::ConstrainedBaseline),
     }
 }
 
-fn nothing_in_common(lines: &[Line<'_>], tracks: &[TrackOffer], receives: &[Codec]) -> SdpError {
+pub(super) fn nothing_in_common(
+    lines: &[Line<'_>],
+    tracks: &[TrackOffer],
+    receives: &[Codec],
+) -> SdpError {
     let usable = |it: &&Line<'_>| it.bundled && it.kind.is_some();
     let usable: Vec<_> = lines.iter().filter(usable).collect();
     let count = lines.len();

@@ -13,6 +13,8 @@
 //! | `narrow` | the plan written as an offer for webrtcbin |
 //! | `answer` | webrtcbin's answer widened to the original offer |
 //! | `accept` | a far side's answer to an offer of ours |
+//! | `call` | the m-lines of a call that we offer |
+//! | `reply` | how the offers of a call are answered |
 //! | `bandwidth` | how much the far side may send |
 //! | `data` | the m-line of the data channels |
 //! | `codec` | payload types, profiles, what decodes what |
@@ -24,6 +26,7 @@
 mod accept;
 mod answer;
 mod bandwidth;
+mod call;
 mod candidate;
 mod codec;
 mod data;
@@ -33,6 +36,7 @@ mod matching;
 mod narrow;
 mod offer;
 mod receives;
+mod reply;
 mod transport;
 
 #[cfg(test)]
@@ -42,6 +46,7 @@ use std::fmt;
 
 pub use accept::{AcceptedAnswer, accept_answer, transport_mline, with_candidates};
 pub use bandwidth::limit_bitrate;
+pub use call::{CallLines, Flow, MAX_CALL_LINES};
 pub use candidate::{
     CandidateLine, Fragment, check_candidate, seen_from_outside, trickle_fragment,
 };
@@ -51,6 +56,7 @@ pub(crate) use data::{announced, with_max_message};
 pub use identity::{Fingerprint, Identity, with_certificate};
 pub use offer::{MAX_RECEIVED, MediaPlan, OfferPlan, TrackOffer};
 pub use receives::{OwnOffer, ReceivableCodec, Receives, own_offer, receive_offer};
+pub use reply::Brings;
 
 /// The most m-lines that an offer may have.
 pub const MAX_MEDIA: usize = 64;
@@ -59,7 +65,10 @@ pub const MAX_MEDIA: usize = 64;
 pub const MAX_CANDIDATES: usize = 128;
 
 /// The kind of a medium.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// `m=audio`
     Audio,

@@ -21,6 +21,8 @@ pub(super) struct Parts<'a> {
     pub(super) sources: &'a [Vec<u32>],
     pub(super) extensions: &'a [Vec<Extension>],
     pub(super) data: Option<&'a DataPlan>,
+    /// How many of `media` stand before it.
+    pub(super) data_at: usize,
 }
 
 /// Writes the narrowed offer.
@@ -30,8 +32,10 @@ pub(super) struct Parts<'a> {
 pub(super) fn write(parts: &Parts<'_>) -> String {
     let mut session = Session::new(origin(&parts.session.origin), "-");
     let mut group = Group::new(GroupSemantics::new("BUNDLE"));
-    let media_mids = parts.media.iter().map(|it| &it.mid);
-    group.add_mid_tags(media_mids.chain(parts.data.map(|it| &it.mid)));
+    let (first, last) = parts.media.split_at(parts.data_at);
+    let first = first.iter().map(|it| &it.mid);
+    let first = first.chain(parts.data.map(|it| &it.mid));
+    group.add_mid_tags(first.chain(last.iter().map(|it| &it.mid)));
     session.add_attribute(group);
     if parts.trickle {
         session.add_attribute_with_value("ice-options", "trickle");
@@ -39,13 +43,15 @@ pub(super) fn write(parts: &Parts<'_>) -> String {
     if parts.session.has_attribute(IceLite::NAME) {
         session.add_attribute(IceLite);
     }
-    for index in 0..parts.media.len() {
-        session.add_media(media(parts, index));
-    }
-    // Last: webrtcbin takes media of unknown origin for the first m-line's,
-    // and crashes where that is no medium.
-    if let Some(plan) = parts.data {
-        session.add_media(data::narrowed(plan, parts.transport));
+    for index in 0..=parts.media.len() {
+        // Never first: webrtcbin takes media of unknown origin for the first
+        // m-line's, and crashes where that is no medium.
+        if let Some(plan) = parts.data.filter(|_| index == parts.data_at) {
+            session.add_media(data::narrowed(plan, parts.transport));
+        }
+        if index < parts.media.len() {
+            session.add_media(media(parts, index));
+        }
     }
     if let Some(first) = session.medias.first_mut() {
         let value = |line: &String| line.trim_start_matches("candidate:").to_owned();
@@ -83,7 +89,7 @@ fn media(parts: &Parts<'_>, index: usize) -> Media {
     let mut attributes = parts.transport.attributes();
     attributes.push(Mid(plan.mid.clone()).into());
     attributes.extend(parts.extensions[index].iter().map(Extension::offered));
-    attributes.push(plan.ways().offered().into());
+    attributes.push(plan.pipes().offered().into());
     attributes.push(RtcpMux.into());
     attributes.extend(payloads.attributes(plan.payload_type, &plan.fmtp));
     if let Some(rtx) = plan.rtx_payload_type {

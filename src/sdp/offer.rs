@@ -23,6 +23,9 @@ pub struct TrackOffer {
 /// ears, or with both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaPlan {
+    /// Is it an m-line of a call? Then webrtcbin takes it to go both ways, whatever
+    /// flows on it now.
+    pub call: bool,
     /// Index of the track that we send on it, in the slice given to
     /// [`OfferPlan::new`].
     pub track: Option<usize>,
@@ -83,6 +86,12 @@ pub(super) struct Original {
     /// For each of `media`: H.264's profile as offered, which the answer
     /// repeats (RFC 6184 section 8.2.2).
     pub(super) profiles: Vec<Option<String>>,
+    /// For each of `media`, in a call: does the far side want to receive on it?
+    pub(super) open: Vec<bool>,
+    /// The m-lines of `media` that the far side of a call has given up.
+    pub(super) dead: Vec<usize>,
+    /// How many of `media` stand before `data` in the narrowed offer.
+    pub(super) data_at: usize,
 }
 
 /// An m-line of the original offer: what it takes to reject it.
@@ -110,6 +119,11 @@ impl MediaPlan {
             send: self.track.is_some(),
             receive: self.receives,
         }
+    }
+
+    /// The same as webrtcbin knows it.
+    pub(super) fn pipes(&self) -> Ways {
+        if self.call { Ways::BOTH } else { self.ways() }
     }
 }
 
@@ -164,6 +178,7 @@ impl OfferPlan {
         let profile = |it: &MediaPlan| lines[it.mline].payloads.profile(it.payload_type);
         let profiles = media.iter().map(profile).collect();
         let trickle = offers_trickle(&session);
+        let media_count = media.len();
 
         let payloads: Vec<_> = media.iter().map(|it| &lines[it.mline].payloads).collect();
         let sources: Vec<_> = media.iter().map(|it| sources(it, &lines)).collect();
@@ -176,6 +191,7 @@ impl OfferPlan {
             sources: &sources,
             extensions: &extensions,
             data: data.as_ref(),
+            data_at: media.len(),
         });
         Ok(Self {
             narrowed,
@@ -189,6 +205,9 @@ impl OfferPlan {
                 ufrag: transport.ufrag,
                 extensions,
                 profiles,
+                open: Vec::new(),
+                dead: Vec::new(),
+                data_at: media_count,
             },
         })
     }
@@ -219,7 +238,9 @@ impl OfferPlan {
 
     /// The index and the mid of each m-line that is taken.
     pub(super) fn accepted(&self) -> impl Iterator<Item = (usize, &str)> {
-        let media = self.media.iter().map(|it| (it.mline, it.mid.as_str()));
+        let dead = &self.original.dead;
+        let media = self.media.iter().filter(|it| !dead.contains(&it.mline));
+        let media = media.map(|it| (it.mline, it.mid.as_str()));
         let data = self.data.iter().map(|it| (it.mline, it.mid.as_str()));
         media.chain(data)
     }
@@ -228,7 +249,7 @@ impl OfferPlan {
 /// One m-line of the offer, read.
 pub(super) struct Line<'a> {
     pub(super) media: &'a Media,
-    mid: Option<&'a str>,
+    pub(super) mid: Option<&'a str>,
     pub(super) kind: Option<Kind>,
     /// Does it share the transport that we answer on?
     pub(super) bundled: bool,
@@ -240,7 +261,7 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn original(&self) -> OriginalLine {
+    pub(super) fn original(&self) -> OriginalLine {
         let first_format = self.media.fmt.split_ascii_whitespace().next();
         let mut maps = self.media.get_attribute_values("rtpmap").flatten();
         let first_map = maps.find(|map| map.split_ascii_whitespace().next() == first_format);
@@ -261,7 +282,7 @@ fn is_alive(media: &Media) -> bool {
 }
 
 /// The mids of the BUNDLE group; one m-line may do without.
-fn bundle(session: &Session) -> Result<Option<Vec<String>>, SdpError> {
+pub(super) fn bundle(session: &Session) -> Result<Option<Vec<String>>, SdpError> {
     let mids = bundle_mids(session);
     if mids.is_none() && session.medias.iter().filter(|it| is_alive(it)).count() > 1 {
         return Err(malformed(
@@ -271,7 +292,10 @@ fn bundle(session: &Session) -> Result<Option<Vec<String>>, SdpError> {
     Ok(mids)
 }
 
-fn lines<'a>(session: &'a Session, bundle: Option<&[String]>) -> Result<Vec<Line<'a>>, SdpError> {
+pub(super) fn lines<'a>(
+    session: &'a Session,
+    bundle: Option<&[String]>,
+) -> Result<Vec<Line<'a>>, SdpError> {
     let mut lines: Vec<Line<'a>> = Vec::with_capacity(session.medias.len());
     for (index, media) in session.medias.iter().enumerate() {
         let mid = media.get_first_attribute_value(Mid::NAME).flatten();
@@ -334,7 +358,7 @@ pub(super) fn direction(session: &Session, media: &Media) -> Direction {
 }
 
 /// The m-line whose transport all of the bundle share (RFC 9143 section 7.2.1).
-fn tagged<'a>(
+pub(super) fn tagged<'a>(
     session: &'a Session,
     lines: &[Line<'a>],
     bundle: Option<&[String]>,
@@ -360,7 +384,7 @@ fn nothing_receives(session: &Session) -> SdpError {
 }
 
 /// Is `trickle` among the `a=ice-options` of the session or an m-line?
-fn offers_trickle(session: &Session) -> bool {
+pub(super) fn offers_trickle(session: &Session) -> bool {
     let of_media = session.medias.iter().flat_map(|it| &it.attributes);
     session
         .attributes
@@ -380,48 +404,56 @@ fn plan_media(
     matches: &[Match],
 ) -> (Vec<MediaPlan>, Vec<Vec<Extension>>) {
     let mut ids = extension::Ids::default();
-    matches
-        .iter()
-        .map(|found| {
-            let line = &lines[found.mline];
-            let payloads = &line.payloads;
-            let payload_type = found.payload_type;
-            let ours = Ways {
-                send: found.track.is_some(),
-                receive: found.receives,
-            };
-            let mut take = |uri| {
-                let offered = Extension::find(session, line.media, uri, ours)?;
-                ids.take(offered)
-            };
-            let twcc = payloads
-                .has_feedback(payload_type, "transport-cc")
-                .then(|| take(extension::TWCC))
-                .flatten();
-            let mid_extension = line.mid.and_then(|_| take(extension::MID));
-            let plan = MediaPlan {
-                track: found.track,
-                receives: found.receives,
-                mline: found.mline,
-                mid: line.mid.map_or_else(|| free_mid(lines), str::to_owned),
-                kind: found.codec.kind(),
-                codec: found.codec,
-                payload_type,
-                clock_rate: found.codec.clock_rate(),
-                rtx_payload_type: payloads.rtx(payload_type),
-                nack: payloads.has_feedback(payload_type, "nack"),
-                twcc: twcc.as_ref().map(|it| it.id),
-                mid_extension: mid_extension.as_ref().map(|it| it.id),
-                fmtp: payloads.fmtp(payload_type, found.codec),
-            };
-            (plan, twcc.into_iter().chain(mid_extension).collect())
-        })
-        .unzip()
+    let plan = |found| plan_line(session, lines, found, false, &mut ids);
+    matches.iter().map(plan).unzip()
+}
+
+/// The plan for one m-line, and the header extensions that it takes.
+pub(super) fn plan_line(
+    session: &Session,
+    lines: &[Line<'_>],
+    found: &Match,
+    call: bool,
+    ids: &mut extension::Ids,
+) -> (MediaPlan, Vec<Extension>) {
+    let line = &lines[found.mline];
+    let payloads = &line.payloads;
+    let payload_type = found.payload_type;
+    let ours = Ways {
+        send: call || found.track.is_some(),
+        receive: call || found.receives,
+    };
+    let mut take = |uri| {
+        let offered = Extension::find(session, line.media, uri, ours)?;
+        ids.take(offered)
+    };
+    let twcc = payloads
+        .has_feedback(payload_type, "transport-cc")
+        .then(|| take(extension::TWCC))
+        .flatten();
+    let mid_extension = line.mid.and_then(|_| take(extension::MID));
+    let plan = MediaPlan {
+        call,
+        track: found.track,
+        receives: found.receives,
+        mline: found.mline,
+        mid: line.mid.map_or_else(|| free_mid(lines), str::to_owned),
+        kind: found.codec.kind(),
+        codec: found.codec,
+        payload_type,
+        clock_rate: found.codec.clock_rate(),
+        rtx_payload_type: payloads.rtx(payload_type),
+        nack: payloads.has_feedback(payload_type, "nack"),
+        twcc: twcc.as_ref().map(|it| it.id),
+        mid_extension: mid_extension.as_ref().map(|it| it.id),
+        fmtp: payloads.fmtp(payload_type, found.codec),
+    };
+    (plan, twcc.into_iter().chain(mid_extension).collect())
 }
 
 /// The streams that the far side announces on an m-line that we receive on, with
 /// their retransmissions (RFC 5576 section 4.1).
-fn sources(plan: &MediaPlan, lines: &[Line<'_>]) -> Vec<u32> {
+pub(super) fn sources(plan: &MediaPlan, lines: &[Line<'_>]) -> Vec<u32> {
     let mut sources: Vec<u32> = Vec::new();
     if plan.receives {
         let values = lines[plan.mline].media.get_attribute_values("ssrc");
@@ -438,7 +470,7 @@ fn sources(plan: &MediaPlan, lines: &[Line<'_>]) -> Vec<u32> {
 }
 
 /// The first m-line for data channels that shares the transport.
-fn plan_data(lines: &[Line<'_>]) -> Option<DataPlan> {
+pub(super) fn plan_data(lines: &[Line<'_>]) -> Option<DataPlan> {
     let taken = |it: &Line<'_>| it.bundled && data::is_data(it.media);
     let mline = lines.iter().position(taken)?;
     let line = &lines[mline];

@@ -35,7 +35,7 @@ pub struct ReceivableCodec {
 }
 
 /// Payload types of our own offers, from the dynamic range (RFC 3551 section 6).
-const fn payload_type(codec: Codec) -> u8 {
+pub(super) const fn payload_type(codec: Codec) -> u8 {
     match codec {
         Codec::Vp8 => 96,
         Codec::H264 => 102,
@@ -47,14 +47,14 @@ const fn payload_type(codec: Codec) -> u8 {
 const H264_HIGH: (u8, &str) = (104, "64001f");
 
 /// Header-extension ids of our own offers.
-const TWCC_ID: u8 = 1;
-const MID_ID: u8 = 2;
+pub(super) const TWCC_ID: u8 = 1;
+pub(super) const MID_ID: u8 = 2;
 
 impl Receives {
     /// How the viewer itself calls what it decodes such a stream with, the closest
     /// first: an offer in other words is refused, though it could be played.
     /// `Some(None)` where it takes the codec whatever the profile.
-    fn takes(&self, offer: CodecOffer) -> Option<Option<&str>> {
+    pub(super) fn takes(&self, offer: CodecOffer) -> Option<Option<&str>> {
         let list = match offer.codec.kind() {
             Kind::Audio => &self.audio,
             Kind::Video => &self.video,
@@ -77,7 +77,7 @@ impl Receives {
 /// `a=fmtp` of our own offers. Without a known profile we promise the lowest,
 /// which every decoder of H.264 tries.
 /// A viewer that has named its profile is offered that one.
-fn parameters(offer: CodecOffer, named: Option<&str>) -> Vec<(String, String)> {
+pub(super) fn parameters(offer: CodecOffer, named: Option<&str>) -> Vec<(String, String)> {
     let list: &[(&str, &str)] = match offer.codec {
         Codec::H264 => &[
             ("packetization-mode", "1"),
@@ -140,6 +140,7 @@ pub fn own_offer(
         let mline = media.len();
         let video = offer.kind == Kind::Video;
         media.push(MediaPlan {
+            call: false,
             track: Some(track),
             receives: false,
             mline,
@@ -220,6 +221,7 @@ fn received(codec: Codec, mline: usize, payload_type: u8, profile: Option<&str>)
         profile: None,
     };
     MediaPlan {
+        call: false,
         track: None,
         receives: true,
         mline,

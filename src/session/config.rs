@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::sdp::{Codec, TrackOffer};
+use crate::sdp::{CallLines, Codec, TrackOffer};
 
 /// Which side of the offer/answer exchange we are on, for life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub enum Side {
 pub struct Config {
     /// Which side we are on.
     pub side: Side,
+    /// Is it a call? Then other exchanges of descriptions may follow the first.
+    pub call: bool,
+    /// What we offer in a call.
+    pub lines: Option<CallLines>,
     /// Do our candidates travel after the description, one by one?
     pub trickle_out: bool,
     /// How long to wait for further candidates after the last one when they
@@ -69,6 +73,8 @@ impl Default for Config {
                 receives: Vec::new(),
                 data: false,
             },
+            call: false,
+            lines: None,
             trickle_out: false,
             gather_settle: Duration::from_millis(10),
             gather_bound: Duration::from_millis(500),

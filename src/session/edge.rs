@@ -38,8 +38,8 @@ pub(super) struct Misstep {
 
 /// The phase that follows `phase` on `side` when `event` happens.
 ///
-/// Renegotiation would be edges from `Connected` on `Offer`, and on
-/// `PleaseOffer` for the offerer; there are none yet.
+/// That is the first exchange of descriptions; those that follow it in a call
+/// are in [`exchange`](super::exchange).
 pub(super) fn edge(phase: Phase, side: &Side, event: Event) -> Result<Phase, Misstep> {
     use Event as E;
     use Phase as P;

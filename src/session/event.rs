@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::message::Message;
-use crate::sdp::{OfferPlan, SdpError};
+use crate::sdp::{MediaPlan, OfferPlan, SdpError};
 
 /// What the peer connection reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionEvent {
-    /// [`Action::Prepare`] is done.
+    /// [`Action::Prepare`] or [`Action::Adapt`] is done.
     Prepared,
     /// [`Action::SetRemote`] is done.
     RemoteSet,
@@ -43,6 +43,11 @@ pub enum Action {
     /// Build the peer connection and its senders for this plan, then report
     /// [`ConnectionEvent::Prepared`].
     Prepare(Box<OfferPlan>),
+    /// In a call: give the connection what it lacks of this, then report
+    /// [`ConnectionEvent::Prepared`].
+    Adapt(Vec<MediaPlan>),
+    /// In a call: [`Session::flows`](super::Session::flows) may be others now.
+    Rewire,
     /// Set the remote description.
     SetRemote {
         /// Is it an offer (or an answer)?

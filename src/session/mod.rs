@@ -9,6 +9,7 @@ mod candidates;
 mod config;
 mod edge;
 mod event;
+mod exchange;
 mod recovery;
 mod relays;
 mod rounds;
@@ -81,6 +82,8 @@ pub struct Session {
     identity: Option<Identity>,
     far: Option<FarSide>,
     heard: Vec<(usize, Kind)>,
+    /// Only in a call.
+    call: Option<Box<exchange::Call>>,
     ours: candidates::Local,
     theirs: candidates::Remote,
     head_start: relays::HeadStart,
@@ -104,6 +107,7 @@ impl Session {
             identity: None,
             far: None,
             heard: Vec::new(),
+            call: exchange::Call::new(&config),
             ours: candidates::Local::default(),
             theirs: candidates::Remote::default(),
             head_start: relays::HeadStart::default(),
@@ -126,10 +130,16 @@ impl Session {
             return;
         }
         match message {
+            Message::Offer { sdp } if self.is_answering_again() => {
+                self.handle_offer_again(now, &sdp);
+            }
             Message::Offer { sdp } => self.handle_offer(&sdp),
+            Message::Answer { sdp } if self.is_exchanging() => self.handle_answer_again(&sdp),
             Message::Answer { sdp } => self.handle_answer(&sdp),
-            Message::PleaseOffer => {
-                self.step(Event::PleaseOffer);
+            Message::PleaseOffer { add } => {
+                if self.step(Event::PleaseOffer) {
+                    self.handle_wish(&add);
+                }
             }
             Message::Candidate(candidate) => self.handle_candidate(&candidate.candidate),
             // Of no use to ICE: webrtcbin tries what it has until it times out.
@@ -150,6 +160,9 @@ impl Session {
             return;
         }
         match event {
+            event if self.is_exchanging() && exchange::is_step(&event) => {
+                self.handle_step(now, event);
+            }
             ConnectionEvent::Prepared => self.handle_prepared(),
             ConnectionEvent::RemoteSet => self.handle_remote_set(),
             ConnectionEvent::Created(sdp) => self.handle_created(sdp),
@@ -186,6 +199,11 @@ impl Session {
         if pending && self.ours.hopeless(&self.config).is_some_and(|at| at <= now) {
             self.close(EndReason::Failed(NO_ADDRESS.to_owned()));
         }
+        if self.exchange_due().is_some_and(|due| due <= now) {
+            let waited = self.config.negotiation_timeout;
+            let doing = "agreeing on what the call is to have now";
+            self.close(EndReason::TimedOut(waited, doing));
+        }
     }
 
     /// The owner wants it over. What was to be done and is not polled yet is
@@ -209,13 +227,15 @@ impl Session {
     /// When to call [`handle_timeout`](Self::handle_timeout), if nothing comes before.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let gathered = match self.phase {
-            Phase::Connected | Phase::Ended => return None,
+            Phase::Ended => return None,
+            Phase::Connected => return self.exchange_due(),
             Phase::Gathering => self.ours.due(&self.config),
             Phase::Connecting => self.head_start.due(),
             _ => None,
         };
         let due = self.deadline.into_iter().chain(gathered);
-        due.chain(self.ours.hopeless(&self.config)).min()
+        let due = due.chain(self.ours.hopeless(&self.config));
+        due.chain(self.exchange_due()).min()
     }
 
     /// Where it is.
@@ -248,7 +268,26 @@ impl Session {
         if !self.step(Event::Offer) {
             return;
         }
-        let plan = match &self.config.side {
+        match self.plan_for(offer) {
+            Ok(plan) => {
+                self.identity = Some(plan.identity.clone());
+                self.far = plan.data.as_ref().map(|it| it.far);
+                self.heard = match self.config.call {
+                    true => plan.heard_in_call(),
+                    false => plan.heard(),
+                };
+                self.push(Action::Prepare(Box::new(plan.clone())));
+                self.plan = Some(plan);
+            }
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    fn plan_for(&self, offer: &str) -> Result<OfferPlan, SdpError> {
+        if let Some(call) = &self.call {
+            return call.reply(offer, None);
+        }
+        match &self.config.side {
             Side::Answerer {
                 tracks,
                 receives,
@@ -258,16 +297,6 @@ impl Session {
                 tracks, receives, ..
             } => OfferPlan::both_ways(offer, tracks, receives),
             Side::Offerer => OfferPlan::new(offer, &[]),
-        };
-        match plan {
-            Ok(plan) => {
-                self.identity = Some(plan.identity.clone());
-                self.far = plan.data.as_ref().map(|it| it.far);
-                self.heard = plan.heard();
-                self.push(Action::Prepare(Box::new(plan.clone())));
-                self.plan = Some(plan);
-            }
-            Err(error) => self.refuse(error),
         }
     }
 
@@ -276,7 +305,12 @@ impl Session {
             return;
         }
         let offer = self.local.as_deref().unwrap_or_default();
-        match sdp::accept_answer(offer, answer) {
+        let lines = self.call.as_mut().and_then(|it| it.lines_mut());
+        let accepted = match lines {
+            Some(lines) => lines.accept(offer, answer),
+            None => sdp::accept_answer(offer, answer),
+        };
+        match accepted {
             Ok(accepted) => {
                 self.identity = Some(accepted.identity);
                 self.far = accepted.data;
@@ -392,6 +426,7 @@ impl Session {
                 self.handle_gathering_complete();
             }
         }
+        self.go_on(now);
     }
 
     /// Do relays wait, ours or theirs?
@@ -423,21 +458,26 @@ impl Session {
 
     /// Sends the local description with `candidates` in it.
     fn send_description(&mut self, candidates: &[String], complete: bool) {
-        let local = self.local.as_deref().unwrap_or_default();
-        let written = match &self.plan {
-            Some(plan) => plan.answer(local, candidates, complete),
-            None => sdp::with_candidates(local, candidates, complete),
-        };
-        let written = written.and_then(sdp::announced);
-        match written {
-            Ok(sdp) if self.step(Event::Sent) => self.push(Action::Send(if self.is_offerer() {
-                Message::Offer { sdp }
-            } else {
-                Message::Answer { sdp }
-            })),
+        match self.written(candidates, complete) {
+            Ok(message) if self.step(Event::Sent) => self.push(Action::Send(message)),
             Ok(_) => (),
             Err(error) => self.close(EndReason::Failed(error.to_string())),
         }
+    }
+
+    /// The local description as the far side gets it.
+    fn written(&self, candidates: &[String], complete: bool) -> Result<Message, SdpError> {
+        let local = self.local.as_deref().unwrap_or_default();
+        if let Some(plan) = &self.plan {
+            let sdp = plan.answer(local, candidates, complete)?;
+            return sdp::announced(sdp).map(|sdp| Message::Answer { sdp });
+        }
+        let sdp = match self.call.as_ref().and_then(|it| it.lines()) {
+            Some(lines) => lines.offer(local)?,
+            None => local.to_owned(),
+        };
+        let sdp = sdp::with_candidates(&sdp, candidates, complete)?;
+        sdp::announced(sdp).map(|sdp| Message::Offer { sdp })
     }
 
     /// Sends the candidates that wait, or drops them where they cannot follow

@@ -66,7 +66,7 @@ async fn the_application_announces_peers_and_carries_their_notes() {
         info,
     };
     assert_eq!(element.hears().await, expected);
-    let message = Message::PleaseOffer;
+    let message = Message::please_offer();
     assert_eq!(
         element.hears().await,
         Incoming::Message {

@@ -48,9 +48,12 @@ async fn notes_go_both_ways() {
     assert_eq!(supervisor.events.recv().await, Some(Event::Incoming(note)));
     assert!(supervisor.send(Outgoing::Message {
         peer: peer.clone(),
-        message: Message::PleaseOffer
+        message: Message::please_offer()
     }));
-    assert_eq!(far.recv().await, Some(Note::Message(Message::PleaseOffer)));
+    assert_eq!(
+        far.recv().await,
+        Some(Note::Message(Message::please_offer()))
+    );
     assert!(supervisor.send(Outgoing::End {
         peer,
         reason: "over".into()

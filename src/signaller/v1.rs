@@ -289,7 +289,7 @@ impl V1 {
                         Outgoing::End { .. }
                         | Outgoing::Refuse { .. }
                         | Outgoing::Message {
-                            message: Message::PleaseOffer | Message::Bye { .. },
+                            message: Message::PleaseOffer { .. } | Message::Bye { .. },
                             ..
                         },
                     ) => break,

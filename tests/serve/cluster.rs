@@ -133,7 +133,7 @@ fn a_publisher_on_one_server_is_watched_on_all() {
     let far = viewer.joined();
     let (peer, info) = publisher.0.joined_with();
     assert_eq!(info.protocol, "v1");
-    publisher.0.say(&peer, Message::PleaseOffer);
+    publisher.0.say(&peer, Message::please_offer());
     assert!(matches!(viewer.heard(), Incoming::Message { peer, .. } if peer == far));
     publisher.0.close();
     let note = viewer.heard();

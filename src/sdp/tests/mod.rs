@@ -2,6 +2,7 @@
 
 mod accepts;
 mod answers;
+mod calls;
 mod candidates;
 mod data;
 mod hostile;
@@ -117,7 +118,7 @@ pub(crate) fn webrtcbin_answer(plan: &OfferPlan) -> String {
                 answer.push_str(&format!("{line}\r\n"));
             }
         }
-        let ours = media.ways().answered();
+        let ours = media.pipes().answered();
         answer.push_str(&format!(
             "a=framerate:30\r\na=ssrc:{0} msid:stream webrtctransceiver{1}\r\n\
              a=ssrc:{0} cname:stream\r\na={ours}\r\na=fingerprint:sha-256 {2}\r\n",
@@ -127,6 +128,11 @@ pub(crate) fn webrtcbin_answer(plan: &OfferPlan) -> String {
         ));
     }
     if let Some(data) = &plan.data {
+        assert_eq!(
+            plan.original.data_at,
+            plan.media.len(),
+            "it is put last here"
+        );
         answer.push_str(&format!(
             "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n\
              a=ice-ufrag:ourufrag\r\na=ice-pwd:ourpasswordourpasswordourpw\r\n\
@@ -136,4 +142,50 @@ pub(crate) fn webrtcbin_answer(plan: &OfferPlan) -> String {
         ));
     }
     answer
+}
+
+/// What webrtcbin offers for the m-lines of a call.
+pub(crate) fn webrtcbin_offer(media: &[MediaPlan]) -> String {
+    let mids: Vec<&str> = media.iter().map(|it| it.mid.as_str()).collect();
+    let mut offer = format!(
+        "v=0\r\no=- 1 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=ice-options:trickle\r\n\
+         a=group:BUNDLE {}\r\n",
+        mids.join(" ")
+    );
+    for (index, plan) in media.iter().enumerate() {
+        let (port, only) = match index {
+            0 => (9, ""),
+            _ => (0, "a=bundle-only\r\n"),
+        };
+        let (number, codec) = (plan.payload_type, plan.codec.encoding_name());
+        let channels = if plan.codec == Codec::Opus { "/2" } else { "" };
+        let fmtp: Vec<_> = plan
+            .fmtp
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let fmtp = match fmtp.is_empty() {
+            true => String::new(),
+            false => format!("a=fmtp:{number} {}\r\n", fmtp.join(";")),
+        };
+        offer.push_str(&format!(
+            "m={} {port} UDP/TLS/RTP/SAVPF {number}\r\nc=IN IP4 0.0.0.0\r\n{only}\
+             a=setup:actpass\r\na=ice-ufrag:theirufrag\r\na=ice-pwd:theirpasswordtheirpasswor\r\n\
+             a=rtcp-mux\r\na=rtcp-rsize\r\na=sendrecv\r\n\
+             a=rtpmap:{number} {codec}/{}{channels}\r\n{fmtp}\
+             a=rtcp-fb:{number} nack\r\na=rtcp-fb:{number} transport-cc\r\n\
+             a=extmap:1 {}\r\na=extmap:2 {}\r\n\
+             a=ssrc:{} msid:stream webrtctransceiver{index}\r\na=ssrc:{} cname:stream\r\n\
+             a=mid:{}\r\na=fingerprint:sha-256 {}\r\n",
+            plan.kind,
+            plan.clock_rate,
+            extension::TWCC,
+            extension::MID,
+            2000 + index,
+            2000 + index,
+            plan.mid,
+            ["EF"; 32].join(":")
+        ));
+    }
+    offer
 }

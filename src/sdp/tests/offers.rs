@@ -38,6 +38,7 @@ fn chromium_gets_vp8_and_opus_with_all_their_feedback() {
     assert_eq!(
         *audio,
         MediaPlan {
+            call: false,
             track: Some(1),
             receives: false,
             mline: 0,
@@ -59,6 +60,7 @@ fn chromium_gets_vp8_and_opus_with_all_their_feedback() {
     assert_eq!(
         *video,
         MediaPlan {
+            call: false,
             track: Some(0),
             receives: false,
             mline: 1,

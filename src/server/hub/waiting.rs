@@ -205,7 +205,7 @@ fn kind_of(message: &Message) -> &'static str {
     match message {
         Message::Offer { .. } => "an offer",
         Message::Answer { .. } => "an answer",
-        Message::PleaseOffer => "a request for an offer",
+        Message::PleaseOffer { .. } => "a request for an offer",
         Message::Candidate(_) => "a candidate",
         Message::EndOfCandidates => "the end of candidates",
         Message::Again { .. } => "another round",

@@ -252,7 +252,7 @@ fn a_second_offer_and_an_answer_are_misbehaviour() {
             EndReason::Misbehaved(_)
         ));
     }
-    for note in [answer(), Message::PleaseOffer] {
+    for note in [answer(), Message::please_offer()] {
         let mut bench = Bench::new(answering());
         assert!(matches!(ended(bench.hear(note)), EndReason::Misbehaved(_)));
     }

@@ -1,6 +1,7 @@
 //! Sessions in virtual time. Nothing here sleeps.
 
 mod answerer;
+mod calls;
 mod edges;
 mod offerer;
 mod pair;

@@ -85,7 +85,7 @@ fn an_answer_that_rejects_or_makes_no_sense_is_misbehaviour() {
 #[test]
 fn a_plea_for_an_offer_changes_nothing() {
     let mut bench = awaiting_answer();
-    assert_eq!(bench.hear(Message::PleaseOffer), []);
+    assert_eq!(bench.hear(Message::please_offer()), []);
     assert_eq!(bench.phase(), Phase::AwaitingAnswer);
 }
 

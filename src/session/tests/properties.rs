@@ -17,7 +17,7 @@ fn some_step() -> impl Strategy<Value = Step> {
     let notes = prop::sample::select(vec![
         offer(),
         answer(),
-        Message::PleaseOffer,
+        Message::please_offer(),
         candidate(HOST),
         candidate("garbage"),
         Message::EndOfCandidates,

@@ -157,7 +157,7 @@ impl Body {
                 // The first m-line has the transport, if nothing else is said.
                 sdp_m_line_index: Some(candidate.sdp_m_line_index.unwrap_or(0)),
             }),
-            Message::PleaseOffer
+            Message::PleaseOffer { .. }
             | Message::EndOfCandidates
             | Message::Again { .. }
             | Message::Bye { .. } => None,

@@ -125,7 +125,7 @@ impl Carrier {
             Message::Candidate(candidate) => protocol::trickle(Some(&candidate)),
             Message::EndOfCandidates => protocol::trickle(None),
             Message::Bye { reason } => return Err(over(&reason)),
-            Message::Answer { .. } | Message::PleaseOffer | Message::Again { .. } => {
+            Message::Answer { .. } | Message::PleaseOffer { .. } | Message::Again { .. } => {
                 tracing::debug!("Janus does not offer to publishers");
                 return Ok(());
             }

@@ -103,7 +103,10 @@ mod tests {
             \x1b[0m0:00:01 DEBUG {\"type\":\"bye\"}\n\
             {\"type\":\"note\",\"peer\":\"publisher\",\"note\":{\"type\":\"please-offer\"}}\n";
         let notes = Lines::default().take(text.as_bytes());
-        assert_eq!(notes, [offer("v=0"), Note::Message(Message::PleaseOffer)]);
+        assert_eq!(
+            notes,
+            [offer("v=0"), Note::Message(Message::please_offer())]
+        );
     }
 
     #[test]

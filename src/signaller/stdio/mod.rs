@@ -251,7 +251,7 @@ impl Talk {
         match (&message, self.publishes) {
             // Our own words: both sides may share a terminal.
             (Message::Offer { .. }, true) | (Message::Answer { .. }, false) => return Ok(()),
-            (Message::Offer { .. }, false) | (Message::PleaseOffer, true) => {
+            (Message::Offer { .. }, false) | (Message::PleaseOffer { .. }, true) => {
                 self.leave("the far side begins anew").await?;
                 self.begin().await?;
                 if self.publishes {

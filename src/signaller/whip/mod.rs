@@ -257,7 +257,7 @@ impl Carrier {
                 Message::Bye { reason } => return Err(over(&reason)),
                 Message::Offer { .. }
                 | Message::Answer { .. }
-                | Message::PleaseOffer
+                | Message::PleaseOffer { .. }
                 | Message::Again { .. } => {
                     tracing::debug!("there is one offer in a session's life");
                 }
