@@ -11,7 +11,7 @@ use sdp_types::{Direction, Media, Session};
 use super::accept::accept_answer;
 use super::codec::decodes;
 use super::extension::Ways;
-use super::offer::{direction, kind};
+use super::offer::{announced, direction, kind};
 use super::receives::{MID_ID, TWCC_ID, parameters, payload_type};
 use super::{
     AcceptedAnswer, Codec, CodecOffer, Kind, MediaPlan, Receives, SdpError, TrackOffer, parse,
@@ -27,7 +27,7 @@ pub const MAX_CALL_LINES: usize = 16;
 const MORE_TYPES: std::ops::RangeInclusive<u8> = 112..=126;
 
 /// What flows on an m-line of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Index of the m-line in the descriptions that webrtcbin knows.
     pub mline: usize,
@@ -37,6 +37,8 @@ pub struct Flow {
     pub track: Option<usize>,
     /// Does the far side send on it?
     pub heard: bool,
+    /// The streams (SSRCs) that it announces there.
+    pub sources: Vec<u32>,
 }
 
 /// The m-lines of a call that we offer.
@@ -62,6 +64,7 @@ struct Line {
     /// What flows, by the last answer.
     sent: Option<usize>,
     heard: bool,
+    sources: Vec<u32>,
 }
 
 impl CallLines {
@@ -105,9 +108,10 @@ impl CallLines {
         }
     }
 
-    /// The m-lines, in their order.
-    pub fn media(&self) -> Vec<MediaPlan> {
-        self.lines.iter().map(|line| line.plan.clone()).collect()
+    /// The m-lines in their order, each with its index.
+    pub fn media(&self) -> Vec<(usize, MediaPlan)> {
+        let lines = self.lines.iter();
+        lines.map(|it| (it.plan.mline, it.plan.clone())).collect()
     }
 
     /// Is there one for data channels?
@@ -123,6 +127,7 @@ impl CallLines {
             kind: line.plan.kind,
             track: line.sent.filter(|it| line.plan.track == Some(*it)),
             heard: line.heard,
+            sources: line.sources.clone(),
         };
         let there = |it: &&Line| it.offered.is_some() && !it.rejected;
         lines.filter(there).map(flow).collect()
@@ -222,6 +227,7 @@ impl CallLines {
             rejected: false,
             sent: None,
             heard: false,
+            sources: Vec::new(),
         });
         true
     }
@@ -264,8 +270,10 @@ impl CallLines {
             let Some(track) = line.offered else { continue };
             let mline = line.plan.mline;
             let theirs = session.medias.get(mline);
-            let theirs = theirs.map(|it| (it.port != 0, answered(&session, it)));
-            let (alive, theirs) = theirs.unwrap_or((false, Direction::Inactive));
+            let alive = theirs.is_some_and(|it| it.port != 0);
+            line.sources = theirs.map(announced).unwrap_or_default();
+            let theirs = theirs.map(|it| answered(&session, it));
+            let theirs = theirs.unwrap_or(Direction::Inactive);
             line.rejected |= !alive;
             line.sent = track.filter(|_| alive && theirs.has_recv());
             line.heard = alive && line.plan.receives && theirs.has_send();

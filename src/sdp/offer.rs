@@ -90,6 +90,8 @@ pub(super) struct Original {
     pub(super) open: Vec<bool>,
     /// The m-lines of `media` that the far side of a call has given up.
     pub(super) dead: Vec<usize>,
+    /// For each of `media`, in a call: the streams that the far side announces.
+    pub(super) sources: Vec<Vec<u32>>,
     /// How many of `media` stand before `data` in the narrowed offer.
     pub(super) data_at: usize,
 }
@@ -207,6 +209,7 @@ impl OfferPlan {
                 profiles,
                 open: Vec::new(),
                 dead: Vec::new(),
+                sources: Vec::new(),
                 data_at: media_count,
             },
         })
@@ -454,16 +457,20 @@ pub(super) fn plan_line(
 /// The streams that the far side announces on an m-line that we receive on, with
 /// their retransmissions (RFC 5576 section 4.1).
 pub(super) fn sources(plan: &MediaPlan, lines: &[Line<'_>]) -> Vec<u32> {
-    let mut sources: Vec<u32> = Vec::new();
     if plan.receives {
-        let values = lines[plan.mline].media.get_attribute_values("ssrc");
-        let numbers = values
-            .flatten()
-            .filter_map(|it| it.split(' ').next()?.parse().ok());
-        for number in numbers {
-            if !sources.contains(&number) && sources.len() < MAX_SOURCES {
-                sources.push(number);
-            }
+        announced(lines[plan.mline].media)
+    } else {
+        Vec::new()
+    }
+}
+
+/// The streams that an m-line announces.
+pub(super) fn announced(media: &Media) -> Vec<u32> {
+    let mut sources: Vec<u32> = Vec::new();
+    let values = media.get_attribute_values("ssrc").flatten();
+    for number in values.filter_map(|it| it.split(' ').next()?.parse().ok()) {
+        if !sources.contains(&number) && sources.len() < MAX_SOURCES {
+            sources.push(number);
         }
     }
     sources

@@ -91,6 +91,7 @@ impl OfferPlan {
                 extensions,
                 profiles,
                 dead: dead(&found),
+                sources,
                 open: found.iter().map(|it| it.open).collect(),
                 data_at,
             },
@@ -107,6 +108,12 @@ impl OfferPlan {
             kind: plan.kind,
             track: plan.track,
             heard: plan.receives,
+            sources: self
+                .original
+                .sources
+                .get(index)
+                .cloned()
+                .unwrap_or_default(),
         };
         alive.map(flow).collect()
     }
@@ -117,8 +124,16 @@ impl OfferPlan {
         heard.map(|it| (it.mline, it.kind)).collect()
     }
 
+    /// The m-lines of a call, each with its index in the narrowed offer.
+    pub fn lines(&self) -> Vec<(usize, MediaPlan)> {
+        let media = self.media.iter().enumerate();
+        media
+            .map(|(index, it)| (self.narrowed_index(index), it.clone()))
+            .collect()
+    }
+
     /// Where the m-line of `media[index]` stands in the narrowed offer.
-    pub fn narrowed_index(&self, index: usize) -> usize {
+    fn narrowed_index(&self, index: usize) -> usize {
         let behind = self.data.is_some() && index >= self.original.data_at;
         index + usize::from(behind)
     }

@@ -43,9 +43,9 @@ pub enum Action {
     /// Build the peer connection and its senders for this plan, then report
     /// [`ConnectionEvent::Prepared`].
     Prepare(Box<OfferPlan>),
-    /// In a call: give the connection what it lacks of this, then report
-    /// [`ConnectionEvent::Prepared`].
-    Adapt(Vec<MediaPlan>),
+    /// In a call: give the connection those of these m-lines that it lacks, each at
+    /// its index, then report [`ConnectionEvent::Prepared`].
+    Adapt(Vec<(usize, MediaPlan)>),
     /// In a call: [`Session::flows`](super::Session::flows) may be others now.
     Rewire,
     /// Set the remote description.

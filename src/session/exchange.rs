@@ -276,7 +276,7 @@ impl Session {
                     return self.close(EndReason::NoPath);
                 }
                 self.heard = plan.heard_in_call();
-                self.push(Action::Adapt(plan.media.clone()));
+                self.push(Action::Adapt(plan.lines()));
                 self.plan = Some(plan);
             }
             Err(error) => self.close(EndReason::Misbehaved(error.to_string())),

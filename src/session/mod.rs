@@ -535,7 +535,8 @@ impl Session {
         self.actions.push_back(action);
     }
 
-    fn is_offerer(&self) -> bool {
+    /// Do we make the offers?
+    pub fn is_offerer(&self) -> bool {
         self.config.side == Side::Offerer
     }
 

@@ -5,6 +5,7 @@
 //! | `element` | what all elements have in common: properties, their checks |
 //! | `sink` | the element `rtcsink`: pads, properties, signals |
 //! | `source` | the element `rtcsrc`: properties, pads |
+//! | `duplex` | the element `rtcpeer`: both at once |
 //! | `driver` | one task an element, one a session: the pure state machines meet GStreamer |
 //! | `media` | tracks, encoders as a table, encodings that live while someone needs them, fan-out |
 //! | `data` | data channels as pads: who gets what a pad sends, what comes in, navigation |
@@ -20,6 +21,7 @@
 
 mod data;
 mod driver;
+mod duplex;
 mod element;
 mod isolate;
 mod media;
@@ -47,7 +49,8 @@ fn random() -> u32 {
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     sink::register(plugin)?;
-    source::register(plugin)
+    source::register(plugin)?;
+    duplex::register(plugin)
 }
 
 // The macro's own items have no documentation.

@@ -24,6 +24,10 @@ fn track(kind: Kind) -> TrackOffer {
     }
 }
 
+fn plans(lines: Vec<(usize, MediaPlan)>) -> Vec<MediaPlan> {
+    lines.into_iter().map(|(_, plan)| plan).collect()
+}
+
 /// A caller and its owner.
 struct Caller {
     bench: Bench,
@@ -41,7 +45,11 @@ impl Caller {
     fn new(offers: bool, tracks: Vec<TrackOffer>) -> Self {
         let far = Receives::from(&CODECS[..]);
         let lines = CallLines::new(&tracks, Some(&far), &CODECS, false).unwrap();
-        let media = if offers { lines.media() } else { Vec::new() };
+        let media = if offers {
+            plans(lines.media())
+        } else {
+            Vec::new()
+        };
         let config = Config {
             call: true,
             lines: offers.then_some(lines),
@@ -99,7 +107,7 @@ impl Caller {
                 ConnectionEvent::Prepared
             }
             Action::Adapt(media) => {
-                self.adapt(media);
+                self.adapt(plans(media));
                 ConnectionEvent::Prepared
             }
             Action::SetRemote { sdp, .. } => {
@@ -297,7 +305,9 @@ fn what_is_out_of_turn_ends_the_session() {
     let offer = |call: &Conversation| {
         let lines = call.callers[0].bench.session.call.as_ref();
         let lines = lines.unwrap().lines().unwrap();
-        let sdp = lines.offer(&webrtcbin_offer(&lines.media())).unwrap();
+        let sdp = lines
+            .offer(&webrtcbin_offer(&plans(lines.media())))
+            .unwrap();
         Message::Offer { sdp }
     };
     let call = || Conversation::new(&[Video], &[Video]);

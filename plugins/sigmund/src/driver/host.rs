@@ -60,6 +60,8 @@ pub(crate) struct HostConfig {
     pub(crate) give_up: Duration,
     /// Where media that come in go.
     pub(crate) reception: Option<Reception>,
+    /// Are media sent and received, with whoever calls?
+    pub(crate) call: bool,
     pub(crate) network: Network,
     pub(crate) announcer: Announcer,
     pub(crate) on_encoder: OnEncoder,
@@ -87,6 +89,7 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) give_up: Duration,
     pub(super) reception: Option<Reception>,
+    pub(super) call: bool,
     pub(super) network: Network,
     /// What signalling hands out besides; renewed now and then.
     pub(super) ice_servers: watch::Sender<Vec<IceServer>>,
@@ -222,6 +225,7 @@ impl Host {
                 limits: config.limits,
                 give_up: config.give_up,
                 reception: config.reception,
+                call: config.call,
                 tunnels: tunnels(config.network.tls_ca.clone(), &config.announcer),
                 network: config.network,
                 ice_servers: watch::Sender::default(),

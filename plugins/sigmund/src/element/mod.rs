@@ -1,15 +1,19 @@
 //! What all of our elements have in common: the properties that say how
 //! signalling and the network are used, the signals, and how they start.
 
+mod caps;
 mod house;
 mod network;
 pub(crate) mod opening;
+mod pad;
 mod property;
 mod settings;
 mod signals;
 
+pub(crate) use caps::{HEARD_AUDIO, HEARD_VIDEO, SENT_AUDIO, SENT_VIDEO};
 pub(crate) use house::HouseClock;
 pub(crate) use opening::Opening;
+pub(crate) use pad::{RtcSinkPad, add_track, drop_pad};
 pub(crate) use property::{Property, property};
 pub(crate) use settings::{Common, HasCommon, codecs, common_properties, text};
 pub(crate) use signals::common_signals;

@@ -1,7 +1,7 @@
 //! One viewer's way into one of its media: an `appsrc` in the viewer's bin.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -9,10 +9,20 @@ use sigmund::fanout::ViewerId;
 use sigmund::sdp::Codec;
 
 /// Where the fan-out puts a viewer's frames. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Feeder {
     id: ViewerId,
     appsrc: gst_app::AppSrc,
+    /// Who gets the viewer's requests for keyframes, if anybody.
+    keyframes: Arc<Mutex<Option<RequestKeyframe>>>,
+}
+
+impl std::fmt::Debug for Feeder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feeder")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Asks for a keyframe on behalf of a viewer. Never blocks.
@@ -33,10 +43,13 @@ impl Feeder {
             .leaky_type(gst_app::AppLeakyType::Upstream)
             .build();
         appsrc.set_max_bytes(0);
-        Self {
+        let feeder = Self {
             id: ViewerId(NEXT.fetch_add(1, Ordering::Relaxed)),
             appsrc,
-        }
+            keyframes: Arc::default(),
+        };
+        feeder.watch_events();
+        feeder
     }
 
     /// Its name within the fan-outs of this process.
@@ -49,19 +62,35 @@ impl Feeder {
         self.appsrc.upcast_ref()
     }
 
-    /// Calls `request` for every PLI or FIR of this viewer; all other events
-    /// from downstream (transport-wide feedback, SSRC collisions) end here:
-    /// they concern this viewer alone and mean nothing to a shared encoder.
+    /// Calls `request` for every PLI or FIR of this viewer from now on, and
+    /// nobody else.
     pub(crate) fn on_keyframe_request(&self, request: RequestKeyframe) {
+        *self
+            .keyframes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(request);
+    }
+
+    /// Events from downstream end here, but for requests for keyframes: others
+    /// (transport-wide feedback, SSRC collisions) concern this viewer alone and
+    /// mean nothing to a shared encoder.
+    fn watch_events(&self) {
         let Some(pad) = self.appsrc.static_pad("src") else {
             return;
         };
+        let keyframes = Arc::downgrade(&self.keyframes);
         pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
             let Some(event) = info.event() else {
                 return gst::PadProbeReturn::Ok;
             };
             if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
-                request();
+                let request = keyframes.upgrade().and_then(|keyframes| {
+                    let keyframes = keyframes.lock().unwrap_or_else(PoisonError::into_inner);
+                    keyframes.clone()
+                });
+                if let Some(request) = request {
+                    request();
+                }
                 return gst::PadProbeReturn::Handled;
             }
             match event.type_() {

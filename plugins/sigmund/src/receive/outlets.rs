@@ -17,6 +17,9 @@ const MOST: usize = 16;
 /// The source pads; they are made as streams come, and stay.
 pub(crate) struct Outlets {
     element: glib::WeakRef<gst::Bin>,
+    /// What follows the kind in the names of the pads: `_src` where there are sink
+    /// pads, too.
+    suffix: &'static str,
     group: gst::GroupId,
     latency: Duration,
     on_problem: OnProblem,
@@ -38,9 +41,15 @@ impl std::fmt::Debug for Outlets {
 
 impl Outlets {
     /// None yet.
-    pub(crate) fn new(element: &gst::Bin, latency: Duration, on_problem: OnProblem) -> Self {
+    pub(crate) fn new(
+        element: &gst::Bin,
+        suffix: &'static str,
+        latency: Duration,
+        on_problem: OnProblem,
+    ) -> Self {
         Self {
             element: element.downgrade(),
+            suffix,
             group: gst::GroupId::next(),
             latency,
             on_problem,
@@ -92,12 +101,12 @@ impl Outlets {
     }
 
     fn make(&self, host: &gst::Bin, kind: Kind, ordinal: usize) -> Result<Outlet, String> {
-        let template = host.pad_template(&format!("{kind}_%u"));
+        let template = host.pad_template(&format!("{kind}{}_%u", self.suffix));
         Outlet::new(OutletSpec {
             element: host.upcast_ref(),
             template: &template.ok_or("the element has no such pads")?,
             kind,
-            name: format!("{kind}_{ordinal}"),
+            name: format!("{kind}{}_{ordinal}", self.suffix),
             group: self.group,
             latency: self.latency,
             on_problem: self.on_problem.clone(),

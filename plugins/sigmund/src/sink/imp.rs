@@ -10,12 +10,13 @@ use gst::subclass::prelude::*;
 use sigmund::signaller::app::AppHandle;
 
 use super::data::SOURCES;
-use super::pad::RtcSinkPad;
 use super::settings::{self, Plan, Settings};
 use super::signals;
 use crate::data::{DataInput, DataPad, DataTrack};
 use crate::driver::{self, Host, HostConfig, Snapshot};
-use crate::element::{HouseClock, Opening, opening};
+use crate::element::{
+    HouseClock, Opening, RtcSinkPad, SENT_AUDIO, SENT_VIDEO, add_track, drop_pad, opening,
+};
 use crate::isolate::IsolatedBin;
 use crate::media::{Track, encoders};
 use crate::runtime;
@@ -27,12 +28,6 @@ pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
         Some("Sigmund: publishes to WebRTC viewers"),
     )
 });
-
-/// Raw formats that our encoders take without conversion, then all others.
-const VIDEO_CAPS: &str = "video/x-raw, format={I420, NV12}; video/x-raw(ANY); \
-    video/x-h264; video/x-vp8";
-const AUDIO_CAPS: &str = "audio/x-raw, rate=48000; audio/x-raw; \
-    audio/x-opus, channel-mapping-family=0";
 
 #[derive(Debug, Default)]
 pub struct RtcSink {
@@ -116,15 +111,7 @@ impl RtcSink {
     pub(super) fn drop_pad(&self, ghost: &gst::GhostPad, element: &gst::Element) {
         let obj = self.obj();
         obj.child_removed(ghost, &ghost.name());
-        let _ = ghost.set_active(false);
-        let _ = ghost.set_target(None::<&gst::Pad>);
-        let _ = obj.remove_pad(ghost);
-        element.set_locked_state(true);
-        let _ = element.set_state(gst::State::Null);
-        // When the element itself goes, it has let go of its children already.
-        if element.parent().as_ref() == Some(obj.upcast_ref()) {
-            let _ = obj.remove(element);
-        }
+        drop_pad(obj.upcast_ref(), ghost, element);
     }
 
     fn plan(&self) -> Result<Plan, gst::ErrorMessage> {
@@ -165,6 +152,7 @@ impl RtcSink {
             max_peers: plan.max_peers,
             give_up: plan.give_up,
             reception: None,
+            call: false,
             network: plan.network,
             announcer,
             on_encoder: Arc::new(move |element, pad, codec| {
@@ -301,8 +289,8 @@ impl ElementImpl for RtcSink {
             let (media, data) = (RtcSinkPad::static_type(), DataPad::static_type());
             // A link takes the first that fits: data is for what fits nothing else.
             let all = [
-                ("video_%u", Sink, Request, caps(VIDEO_CAPS), media),
-                ("audio_%u", Sink, Request, caps(AUDIO_CAPS), media),
+                ("video_%u", Sink, Request, caps(SENT_VIDEO), media),
+                ("audio_%u", Sink, Request, caps(SENT_AUDIO), media),
                 ("data_%u", Sink, Request, any.clone(), data),
                 (
                     SOURCES,
@@ -332,21 +320,9 @@ impl ElementImpl for RtcSink {
         }
         let name = self.pad_name(template, name);
         let obj = self.obj();
-        let track = Track::new(
-            &name,
-            template.caps(),
-            self.house.subscribe(),
-            obj.current_state() < gst::State::Playing,
-        );
-        obj.add(track.element()).ok()?;
-        let target = track.element().static_pad("sink")?;
-        let pad = gst::PadBuilder::<RtcSinkPad>::from_template(template)
-            .name(&name)
-            .build();
-        pad.set_target(Some(&target)).ok()?;
-        pad.set_active(true).ok()?;
-        track.element().sync_state_with_parent().ok()?;
-        obj.add_pad(&pad).ok()?;
+        let prerolls = obj.current_state() < gst::State::Playing;
+        let house = self.house.subscribe();
+        let (pad, track) = add_track(obj.upcast_ref(), template, &name, house, prerolls)?;
         let mut state = self.state();
         state.tracks.push((pad.clone(), track.clone()));
         if let Some(host) = &state.host {

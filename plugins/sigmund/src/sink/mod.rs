@@ -10,7 +10,6 @@
 
 mod data;
 mod imp;
-mod pad;
 mod settings;
 mod signals;
 

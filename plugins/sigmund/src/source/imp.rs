@@ -13,7 +13,7 @@ use sigmund::signaller::app::AppHandle;
 use super::settings::{self, Plan, Settings};
 use crate::data::{IncomingChannels, data_signals};
 use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
-use crate::element::{HouseClock, Opening, common_signals, opening};
+use crate::element::{HEARD_AUDIO, HEARD_VIDEO, HouseClock, Opening, common_signals, opening};
 use crate::isolate::IsolatedBin;
 use crate::receive::Outlets;
 use crate::runtime;
@@ -25,11 +25,6 @@ pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
         Some("Sigmund: receives from a WebRTC publisher"),
     )
 });
-
-/// In the order of preference of who takes several.
-const VIDEO_CAPS: &str = "video/x-h264; video/x-vp8; video/x-raw(ANY); \
-    application/x-rtp, media=video";
-const AUDIO_CAPS: &str = "audio/x-opus; audio/x-raw; application/x-rtp, media=audio";
 
 /// Of messages: any channel brings both.
 const DATA: &str = "data_%u";
@@ -99,7 +94,7 @@ impl RtcSrc {
         let bin = self.obj().clone().upcast::<gst::Bin>();
         let problems = announcer.clone();
         let on_problem = move |text| problems.announce(Announcement::Error(text));
-        let outlets = Arc::new(Outlets::new(&bin, plan.latency, Arc::new(on_problem)));
+        let outlets = Arc::new(Outlets::new(&bin, "", plan.latency, Arc::new(on_problem)));
         let template = self.obj().pad_template(DATA);
         let template = template.filter(|_| plan.data_channels);
         let channels = template.map(|it| Arc::new(IncomingChannels::new(&element, it)));
@@ -115,6 +110,7 @@ impl RtcSrc {
                 max: 0,
                 start: 0,
             },
+            call: false,
             // There is one publisher.
             max_peers: 1,
             give_up: plan.give_up,
@@ -268,7 +264,7 @@ impl ElementImpl for RtcSrc {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let data = (DATA, DATA_CAPS);
-            [("video_%u", VIDEO_CAPS), ("audio_%u", AUDIO_CAPS), data]
+            [("video_%u", HEARD_VIDEO), ("audio_%u", HEARD_AUDIO), data]
                 .into_iter()
                 .filter_map(|(name, caps)| {
                     let caps = caps.parse::<gst::Caps>().ok()?;

@@ -215,6 +215,16 @@ impl PeerConnection {
         Channel::open(&self.webrtcbin, label, settings, lane)
     }
 
+    /// Adds what m-line `index` of a call takes, in the middle of it.
+    pub(crate) fn add_line(
+        &self,
+        index: usize,
+        plan: &MediaPlan,
+        offering: bool,
+    ) -> Result<Feeder, String> {
+        sender::add(&self.bin, &self.webrtcbin, index, plan, offering).map(|(_, feeder)| feeder)
+    }
+
     /// Adds a receiver for the next m-line, in each of the codecs of `plans`.
     pub(crate) fn add_receiver(
         &mut self,

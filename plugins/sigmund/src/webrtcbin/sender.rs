@@ -23,7 +23,10 @@ pub(super) fn add(
     };
     let pad = request_pad(webrtcbin, index, &caps)?;
     let transceiver = pad.property::<WebRTCRTPTransceiver>("transceiver");
-    transceiver.set_direction(WebRTCRTPTransceiverDirection::Sendonly);
+    transceiver.set_direction(match plan.call {
+        true => WebRTCRTPTransceiverDirection::Sendrecv,
+        false => WebRTCRTPTransceiverDirection::Sendonly,
+    });
     // The answer's codec comes from these caps; they need no data to flow.
     transceiver.set_property("codec-preferences", &caps);
     // Both keep `nack` and RTX in the answer, which is lost otherwise.

@@ -32,6 +32,11 @@ impl Task {
                     .map(|()| ConnectionEvent::Prepared);
                 self.feed(session, result);
             }
+            Action::Adapt(lines) => {
+                let result = self.adapt(session, lines).await;
+                self.feed(session, result.map(|()| ConnectionEvent::Prepared));
+            }
+            Action::Rewire => self.rewire(session).await,
             Action::SetRemote { offer, sdp } => {
                 let result = match &self.connection {
                     Some(connection) => {
@@ -87,35 +92,40 @@ impl Task {
     /// Answerer: builds the connection for the plan.
     async fn prepare(&mut self, plan: OfferPlan) -> Result<(), String> {
         let data = plan.data.is_some();
-        self.connect(plan.media, Some(plan.identity), data).await
+        let media = match self.shared.call {
+            true => plan.lines(),
+            false => numbered(plan.media),
+        };
+        self.connect(media, Some(plan.identity), data).await
     }
 
     /// Offerer: decides what to offer, and builds the connection for it.
     pub(super) async fn prepare_offer(&mut self, tracks: &[TrackOffer]) -> Result<(), Refusal> {
         if self.shared.reception.is_some() {
             let media = receive_offer(&self.receives());
-            let built = self.connect(media, None, self.takes_data()).await;
+            let data = self.takes_data();
+            let built = self.connect(numbered(media), None, data).await;
             return built.map_err(Refusal::Failed);
         }
         let data = !self.pads.is_empty();
         let offer = own_offer(tracks, self.info.receives.as_ref(), data).map_err(refusal)?;
-        self.connect(offer.media, None, offer.data)
+        self.connect(numbered(offer.media), None, offer.data)
             .await
             .map_err(Refusal::Failed)
     }
 
     /// Builds the connection and its senders, while the encoders come up.
-    async fn connect(
+    pub(super) async fn connect(
         &mut self,
-        media: Vec<MediaPlan>,
+        media: Vec<(usize, MediaPlan)>,
         identity: Option<Identity>,
         data: bool,
     ) -> Result<(), String> {
         let mut leases = Vec::new();
-        for medium in &media {
+        for (mline, medium) in &media {
             let Some(index) = medium.track else { continue };
             let track = self.tracks.get(index).ok_or("a plan for no track")?;
-            leases.push(self.lease(track.clone(), medium.codec).await?);
+            leases.push((*mline, self.lease(track.clone(), medium.codec).await?));
         }
         let house = self.shared.house.borrow().clone();
         let time = house.ok_or("the pipeline is not playing")?;
@@ -147,19 +157,29 @@ impl Task {
         self.connection = Some(Arc::new(connection));
         self.data = links;
         self.limits = limits(self.shared.limits, &self.info, &leases);
-        for (lease, feeder) in leases.into_iter().zip(feeders) {
-            lease.serve_keyframes(&feeder);
-            let estimate = Estimate::new(self.limits);
-            self.media.push(Medium {
-                lease,
-                feeder,
-                estimate,
-            });
+        let mut leases = leases.into_iter().peekable();
+        for (mline, codec, feeder) in feeders {
+            match leases.next_if(|(of, _)| *of == mline) {
+                Some((_, lease)) => self.assign(mline, lease, feeder),
+                None => self.call.keep(mline, codec, feeder),
+            }
         }
         Ok(())
     }
 
-    async fn lease(&self, track: Track, codec: Codec) -> Result<Lease, String> {
+    /// From now on, `feeder` is for what `lease` gives; it does not flow yet.
+    pub(super) fn assign(&mut self, mline: usize, lease: Lease, feeder: Feeder) {
+        lease.serve_keyframes(&feeder);
+        self.media.push(Medium {
+            mline,
+            flows: false,
+            lease,
+            feeder,
+            estimate: Estimate::new(self.limits),
+        });
+    }
+
+    pub(super) async fn lease(&self, track: Track, codec: Codec) -> Result<Lease, String> {
         let (reply, lease) = oneshot::channel();
         self.tell_host(Report::Lease(track, codec, reply)).await;
         lease
@@ -175,14 +195,14 @@ impl Task {
         if let Some(connection) = self.connection.clone() {
             runtime::blocking(move || connection.tell_latency()).await;
         }
-        for medium in &self.media {
-            medium.lease.join(&medium.feeder);
-            if self.info.max_bitrate.is_some() && medium.lease.codec().kind() == Kind::Video {
-                let bitrate = medium.estimate.bitrate();
-                medium.lease.estimate(&medium.feeder, bitrate);
+        if self.shared.call {
+            self.rewire(session).await;
+        } else {
+            for medium in &mut self.media {
+                medium.flow(&self.info);
             }
+            self.listen(session).await;
         }
-        self.listen(session).await;
         if self.joined.is_none() {
             self.joined = Some(now);
             let added = Announcement::PeerAdded(self.peer.clone(), self.info.clone());
@@ -198,11 +218,13 @@ impl Task {
 }
 
 /// Of the video of a peer, of whose token sound has its part.
-fn limits(ours: Limits, info: &PeerInfo, leases: &[Lease]) -> Limits {
+fn limits(ours: Limits, info: &PeerInfo, leases: &[(usize, Lease)]) -> Limits {
     let Some(most) = info.max_bitrate else {
         return ours;
     };
-    let sounds = leases.iter().filter(|it| it.codec().kind() == Kind::Audio);
+    let sounds = leases
+        .iter()
+        .filter(|(_, it)| it.codec().kind() == Kind::Audio);
     let sound = u64::from(SOUND) * sounds.count() as u64;
     let most = u32::try_from(most.saturating_sub(sound)).unwrap_or(u32::MAX);
     ours.at_most(most)
@@ -223,12 +245,28 @@ struct Spec {
     report: webrtcbin::Report,
 }
 
+/// The way into an m-line: which one, in which codec.
+type Way = (usize, Codec, Feeder);
+
+/// Of which each m-line has the next index.
+fn numbered(media: Vec<MediaPlan>) -> Vec<(usize, MediaPlan)> {
+    let (mut index, mut before) = (0, None);
+    let number = |plan: MediaPlan| {
+        let next = before
+            .replace(plan.mline)
+            .is_some_and(|it| it != plan.mline);
+        index += usize::from(next);
+        (index, plan)
+    };
+    media.into_iter().map(number).collect()
+}
+
 /// On the pool: builds the connection, its senders and its receivers.
 fn build(
     spec: &Spec,
-    media: &[MediaPlan],
+    media: &[(usize, MediaPlan)],
     identity: Option<Identity>,
-) -> Result<(PeerConnection, Vec<Feeder>), String> {
+) -> Result<(PeerConnection, Vec<Way>), String> {
     let host = spec.shared.element.upgrade().ok_or("the element is gone")?;
     let offering = identity.is_none();
     let mut connection = PeerConnection::build(
@@ -252,23 +290,26 @@ fn build(
 /// An m-line each; one that only receives may have several plans, a codec each.
 fn add_media(
     connection: &mut PeerConnection,
-    media: &[MediaPlan],
+    media: &[(usize, MediaPlan)],
     offering: bool,
-) -> Result<Vec<Feeder>, String> {
+) -> Result<Vec<Way>, String> {
     let mut feeders = Vec::new();
-    let lines = media.chunk_by(|a, b| a.mline == b.mline);
-    for (index, plans) in lines.enumerate() {
+    for plans in media.chunk_by(|(a, _), (b, _)| a == b) {
         match plans {
-            [plan] if plan.track.is_some() => {
-                feeders.push(connection.add_sender(index, plan, offering)?);
+            [(index, plan)] if plan.call || plan.track.is_some() => {
+                let feeder = connection.add_sender(*index, plan, offering)?;
+                feeders.push((*index, plan.codec, feeder));
             }
-            plans => connection.add_receiver(plans, offering)?,
+            plans => {
+                let plans: Vec<_> = plans.iter().map(|(_, plan)| plan.clone()).collect();
+                connection.add_receiver(&plans, offering)?;
+            }
         }
     }
     Ok(feeders)
 }
 
-fn refusal(error: SdpError) -> Refusal {
+pub(super) fn refusal(error: SdpError) -> Refusal {
     match error {
         SdpError::Malformed(text) => Refusal::Malformed(text),
         SdpError::Incompatible(text) => Refusal::Incompatible(text),
@@ -279,6 +320,8 @@ fn refusal(error: SdpError) -> Refusal {
 pub(super) fn name(action: &Action) -> &'static str {
     match action {
         Action::Prepare(_) => "prepare",
+        Action::Adapt(_) => "adapt",
+        Action::Rewire => "rewire",
         Action::SetRemote { .. } => "set remote description",
         Action::CreateOffer => "create offer",
         Action::CreateAnswer => "create answer",

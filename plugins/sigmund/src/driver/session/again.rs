@@ -58,6 +58,7 @@ impl Task {
         let sent = std::mem::take(&mut self.sent);
         self.sent_before.add(&sent);
         self.let_go(false).await;
+        self.call.clear();
         self.await_retired().await;
         if let Some(connection) = self.connection.take() {
             let (element, peer) = (self.shared.element.clone(), self.peer.clone());

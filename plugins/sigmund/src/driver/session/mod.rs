@@ -3,6 +3,7 @@
 
 mod act;
 mod again;
+mod call;
 mod data;
 mod receive;
 mod relays;
@@ -155,6 +156,7 @@ pub(in crate::driver) fn spawn(
         joined: None,
         number: 1,
         media: Vec::new(),
+        call: call::Call::default(),
         data: None,
         data_news: Arc::default(),
         open_channels: None,
@@ -195,6 +197,8 @@ struct Task {
     /// Counts connections, so that a late report of one is not taken for the next one's.
     number: u32,
     media: Vec<Medium>,
+    /// What it has of a call besides.
+    call: call::Call,
     /// Where both sides want data channels.
     data: Option<DataLinks>,
     data_news: Arc<Notify>,
@@ -219,6 +223,10 @@ struct Task {
 
 /// One of our media on its way to this peer.
 struct Medium {
+    /// In a call: the index of its m-line.
+    mline: usize,
+    /// Does it flow?
+    flows: bool,
     lease: Lease,
     feeder: Feeder,
     estimate: Estimate,
@@ -240,31 +248,25 @@ impl Task {
     /// What our tracks can be sent as, once the stream has started. Tracks
     /// that have no caps when the rest has had them for a while are left out.
     async fn offers(&mut self) -> Result<Vec<TrackOffer>, String> {
-        if self.tracks.is_empty() {
-            return self.house().await.map(|_| Vec::new());
+        if self.shared.call || self.tracks.is_empty() {
+            self.house().await?;
         }
-        let mut started = self.shared.started.subscribe();
-        let tracks = self.tracks.clone();
-        let since = tokio::time::timeout(START_WAIT, started.wait_for(Option::is_some)).await;
-        if let Ok(Ok(since)) = since.map(|since| since.map(|since| *since))
-            && let Some(since) = since
-        {
-            let all = async {
-                for track in tracks {
-                    let _ = track.format().wait_for(Option::is_some).await;
-                }
-            };
-            let _ = tokio::time::timeout_at((since + STRAGGLERS).into(), all).await;
+        if self.shared.call {
+            self.await_first_formats().await;
+        } else if !self.tracks.is_empty() {
+            self.await_start().await;
         }
-        let formats: Vec<(Track, Format)> = self
-            .tracks
-            .drain(..)
+        let tracks = std::mem::take(&mut self.tracks);
+        let any = !tracks.is_empty();
+        let formats: Vec<(Track, Format)> = tracks
+            .into_iter()
             .filter_map(|track| {
                 let format = *track.format().borrow();
                 format.map(|format| (track, format))
             })
             .collect();
-        if formats.is_empty() || self.shared.house.borrow().is_none() {
+        let silent = any && formats.is_empty() && !self.shared.call;
+        if silent || self.shared.house.borrow().is_none() {
             return Err("the stream has not started; try again in a moment".into());
         }
         let shared = self.shared.clone();
@@ -280,6 +282,23 @@ impl Task {
         Ok(offers)
     }
 
+    /// Waits until the stream has started, and the rest of its tracks a little
+    /// longer.
+    async fn await_start(&self) {
+        let mut started = self.shared.started.subscribe();
+        let since = tokio::time::timeout(START_WAIT, started.wait_for(Option::is_some)).await;
+        if let Ok(Ok(since)) = since.map(|since| since.map(|since| *since))
+            && let Some(since) = since
+        {
+            let all = async {
+                for track in &self.tracks {
+                    let _ = track.format().wait_for(Option::is_some).await;
+                }
+            };
+            let _ = tokio::time::timeout_at((since + STRAGGLERS).into(), all).await;
+        }
+    }
+
     /// The state machine, with its first steps prepared.
     async fn session(
         &mut self,
@@ -288,12 +307,18 @@ impl Task {
         timeout: Duration,
     ) -> Result<Session, EndReason> {
         let channel = self.info.channel.unwrap_or(self.shared.channel);
+        self.call.tracks.clone_from(&tracks);
+        let mut lines = None;
         let side = match channel.offerer {
             Offerer::Them => Side::Answerer {
                 tracks,
                 receives: self.receives(),
                 data: self.takes_data(),
             },
+            Offerer::Us if self.shared.call => {
+                lines = Some(self.prepare_call(&tracks).await?);
+                Side::Offerer
+            }
             Offerer::Us => {
                 if let Err(refusal) = self.prepare_offer(&tracks).await {
                     if self.number == 1 {
@@ -306,6 +331,8 @@ impl Task {
         };
         let config = Config {
             side,
+            call: self.shared.call,
+            lines,
             trickle_out: channel.trickle_out && self.shared.network.trickle,
             relay_only: self.shared.network.relay_only,
             tcp: self.shared.network.tcp,
@@ -368,6 +395,9 @@ impl Task {
                     Some(Event::DataGone(pad)) => self.remove_pad(pad).await,
                     Some(Event::Stream(number, stream)) => {
                         self.hear_on(&mut session, number, stream).await;
+                    }
+                    Some(event) if self.call.concerns(&self.shared, &event) => {
+                        self.handle_track(&mut session, event).await;
                     }
                     Some(Event::Relinked(outlet)) => self.relinked(&mut session, &outlet).await,
                     Some(event) => self.handle(&mut session, event),

@@ -36,6 +36,8 @@ struct Line {
     /// Its index in the description that webrtcbin knows.
     mline: usize,
     kind: Kind,
+    /// In a call: the streams that it announces there.
+    sources: Vec<u32>,
     outlet: Outlet,
     inlet: Option<Inlet>,
 }
@@ -64,6 +66,18 @@ impl Ears {
             .or_else(|| lines.iter().position(idle))
             .or_else(|| lines.iter().position(of_kind))?;
         self.lines.get_mut(index)
+    }
+
+    /// The same in a call, where streams that are announced later may come before
+    /// their announcement. `None`: not now.
+    fn line_in_call(&mut self, kind: Kind, source: Option<u32>) -> Option<&mut Line> {
+        let announced = |line: &Line| source.is_some_and(|it| line.sources.contains(&it));
+        let unannounced = |line: &Line| line.sources.is_empty() && line.inlet.is_none();
+        let of_kind = |line: &&Line| line.kind == kind;
+        let lines = || self.lines.iter().filter(of_kind);
+        let found = lines().find(|it| announced(it));
+        let mline = found.or_else(|| lines().find(|it| unannounced(it)))?.mline;
+        self.lines.iter_mut().find(|it| it.mline == mline)
     }
 }
 
@@ -111,22 +125,34 @@ impl Task {
         let Some(reception) = self.shared.reception.clone() else {
             return;
         };
-        let heard = session.heard().to_vec();
-        let kinds: Vec<_> = heard.iter().map(|(_, kind)| *kind).collect();
+        let mut heard = session.heard().to_vec();
+        heard.retain(|(mline, _)| !self.ears.lines.iter().any(|it| it.mline == *mline));
+        let known = self.ears.lines.iter().map(|line| line.kind);
+        let kinds: Vec<_> = known.chain(heard.iter().map(|(_, kind)| *kind)).collect();
         let exposed = runtime::blocking(move || reception.outlets.expose(&kinds)).await;
         let outlets = match exposed {
             Some(Ok(outlets)) => outlets,
             Some(Err(text)) => return session.close(EndReason::Failed(text)),
             None => return session.close(EndReason::Failed("adding pads failed".into())),
         };
-        for ((mline, kind), outlet) in heard.into_iter().zip(outlets) {
+        let new = outlets.into_iter().skip(self.ears.lines.len());
+        for ((mline, kind), outlet) in heard.into_iter().zip(new.collect::<Vec<_>>()) {
             self.follow_links(&outlet);
             self.ears.lines.push(Line {
                 mline,
                 kind,
+                sources: Vec::new(),
                 outlet,
                 inlet: None,
             });
+        }
+        if self.shared.call {
+            for flow in session.flows() {
+                let line = self.ears.lines.iter_mut().find(|it| it.mline == flow.mline);
+                if let Some(line) = line {
+                    line.sources = flow.sources;
+                }
+            }
         }
         for stream in std::mem::take(&mut self.ears.early) {
             self.hear(session, stream).await;
@@ -167,12 +193,7 @@ impl Task {
 
     async fn hear(&mut self, session: &mut Session, stream: IncomingStream) {
         if self.connected.is_none() {
-            if self.ears.early.len() < EARLY {
-                self.ears.early.push(stream);
-            } else {
-                stream.refuse();
-            }
-            return;
+            return self.hear_later(stream);
         }
         let Some(connection) = self.connection.clone() else {
             return stream.refuse();
@@ -181,7 +202,17 @@ impl Task {
         let asked = runtime::blocking(move || (stream.mline(), stream)).await;
         let Some((mline, stream)) = asked else { return };
         let codec = stream.caps().as_deref().and_then(codec_of);
-        let line = codec.and_then(|codec| self.ears.line(codec.kind(), mline));
+        let line = match codec {
+            Some(codec) if self.shared.call => {
+                let source = stream.caps().as_deref().and_then(source_of);
+                match self.ears.line_in_call(codec.kind(), source) {
+                    Some(line) => Some(line),
+                    None => return self.hear_later(stream),
+                }
+            }
+            Some(codec) => self.ears.line(codec.kind(), mline),
+            None => None,
+        };
         let (Some(codec), Some(line)) = (codec, line) else {
             gst::warning!(
                 crate::driver::CAT,
@@ -218,6 +249,14 @@ impl Task {
             }
             Some(Err(text)) => self.fail(session, text),
             None => self.fail(session, "taking a stream failed".into()),
+        }
+    }
+
+    fn hear_later(&mut self, stream: IncomingStream) {
+        if self.ears.early.len() < EARLY {
+            self.ears.early.push(stream);
+        } else {
+            stream.refuse();
         }
     }
 
@@ -265,6 +304,11 @@ impl Task {
         })
         .await;
     }
+}
+
+/// The stream that RTP caps are of.
+fn source_of(caps: &gst::CapsRef) -> Option<u32> {
+    caps.structure(0)?.get::<u32>("ssrc").ok()
 }
 
 /// The codec that RTP caps name.

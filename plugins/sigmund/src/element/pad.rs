@@ -1,17 +1,54 @@
-//! The request pads of `rtcsink`.
+//! The request pads for media.
 
+use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use crate::media::{House, Track};
+
 glib::wrapper! {
-    /// A sink pad of `rtcsink`: one track.
+    /// A sink pad: one track.
     pub struct RtcSinkPad(ObjectSubclass<imp::RtcSinkPad>)
         @extends gst::GhostPad, gst::ProxyPad, gst::Pad, gst::Object;
 }
 
 impl RtcSinkPad {
     /// The user's settings for the encoder of this track.
-    pub(super) fn encoder_settings(&self) -> Option<gst::Structure> {
+    pub(crate) fn encoder_settings(&self) -> Option<gst::Structure> {
         self.imp().encoder_settings()
+    }
+}
+
+/// Adds a pad `name` for a track, and the element behind it.
+pub(crate) fn add_track(
+    host: &gst::Bin,
+    template: &gst::PadTemplate,
+    name: &str,
+    house: House,
+    prerolls: bool,
+) -> Option<(RtcSinkPad, Track)> {
+    let track = Track::new(name, template.caps(), house, prerolls);
+    host.add(track.element()).ok()?;
+    let target = track.element().static_pad("sink")?;
+    let pad = gst::PadBuilder::<RtcSinkPad>::from_template(template)
+        .name(name)
+        .build();
+    pad.set_target(Some(&target)).ok()?;
+    pad.set_active(true).ok()?;
+    track.element().sync_state_with_parent().ok()?;
+    host.add_pad(&pad).ok()?;
+    Some((pad, track))
+}
+
+/// Takes a ghost pad off the element, and the element behind it.
+pub(crate) fn drop_pad(host: &gst::Bin, ghost: &gst::GhostPad, element: &gst::Element) {
+    let _ = ghost.set_active(false);
+    let _ = ghost.set_target(None::<&gst::Pad>);
+    let _ = host.remove_pad(ghost);
+    element.set_locked_state(true);
+    let _ = element.set_state(gst::State::Null);
+    // When the host itself goes, it has let go of its children already.
+    if element.parent().as_ref() == Some(host.upcast_ref()) {
+        let _ = host.remove(element);
     }
 }
 

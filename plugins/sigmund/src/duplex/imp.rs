@@ -1,0 +1,456 @@
+//! The virtual methods of `rtcpeer`.
+//!
+//! Locks: `settings`, then `state`; see the crate's documentation.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use sigmund::signaller::app::AppHandle;
+
+use super::settings::{self, Plan, Settings};
+use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
+use crate::element::{
+    HEARD_AUDIO, HEARD_VIDEO, HouseClock, Opening, RtcSinkPad, SENT_AUDIO, SENT_VIDEO, add_track,
+    common_signals, drop_pad, opening,
+};
+use crate::isolate::IsolatedBin;
+use crate::media::{Track, encoders};
+use crate::receive::Outlets;
+use crate::runtime;
+
+pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "rtcpeer",
+        gst::DebugColorFlags::empty(),
+        Some("Sigmund: calls, sends and receives"),
+    )
+});
+
+/// What follows the kind in the names of source pads: those of sink pads have
+/// nothing there.
+const SOURCES: &str = "_src";
+
+#[derive(Debug, Default)]
+pub struct RtcPeer {
+    settings: Mutex<Settings>,
+    state: Mutex<State>,
+    house: HouseClock,
+}
+
+/// What streaming has made.
+#[derive(Debug, Default)]
+struct State {
+    tracks: Vec<(RtcSinkPad, Track)>,
+    /// Pads requested so far, for their names.
+    requested: u32,
+    host: Option<Host>,
+    outlets: Option<Arc<Outlets>>,
+    /// The application's end of `app:`.
+    app: Option<AppHandle>,
+}
+
+impl RtcPeer {
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.state()
+            .host
+            .as_ref()
+            .map(Host::snapshot)
+            .unwrap_or_default()
+    }
+
+    fn plan(&self) -> Result<Plan, gst::ErrorMessage> {
+        let name = self.obj().name();
+        let settings = self.settings().clone();
+        settings
+            .plan(&name)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))
+    }
+
+    /// NULL → READY: everything that can be wrong without opening a port.
+    fn prepare(&self) -> Result<(), gst::ErrorMessage> {
+        let plan = self.plan()?;
+        opening::check(&plan.uri, plan.options)?;
+        // Probing encoders takes a moment: done before anybody calls.
+        runtime::detach(move || {
+            for codec in plan.sends {
+                encoders::can_encode(codec);
+            }
+            driver::warm_up();
+        });
+        Ok(())
+    }
+
+    /// READY → PAUSED: opens signalling.
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let plan = self.plan()?;
+        let failed =
+            |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{e}"));
+        let element = self.obj().clone().upcast::<gst::Element>();
+        let Opening {
+            signaller,
+            announcer,
+            app,
+        } = opening::open(&element, "Call", &plan.uri, plan.options)?;
+        let bin = self.obj().clone().upcast::<gst::Bin>();
+        let problems = announcer.clone();
+        let on_problem = move |text| problems.announce(Announcement::Error(text));
+        let outlets = Arc::new(Outlets::new(
+            &bin,
+            SOURCES,
+            plan.latency,
+            Arc::new(on_problem),
+        ));
+        let encoder = self.obj().downgrade();
+        let known: Vec<_> = {
+            let state = self.state();
+            let tracks = state.tracks.iter();
+            tracks
+                .map(|(pad, track)| (track.clone(), pad.encoder_settings()))
+                .collect()
+        };
+        let config = HostConfig {
+            tracks: known.clone(),
+            pads: Vec::new(),
+            element: bin.downgrade(),
+            signaller,
+            house: self.house.subscribe(),
+            codecs: plan.sends,
+            limits: plan.limits,
+            // There is one far side.
+            max_peers: 1,
+            give_up: plan.give_up,
+            reception: Some(Reception {
+                codecs: plan.receives,
+                outlets: outlets.clone(),
+                latency: plan.latency,
+            }),
+            call: true,
+            network: plan.network,
+            announcer,
+            on_encoder: Arc::new(move |element, pad, codec| {
+                if let Some(peer) = encoder.upgrade() {
+                    let codec = codec.encoding_name();
+                    peer.emit_by_name::<()>("encoder-setup", &[element, &pad, &codec]);
+                }
+            }),
+            on_connection: opening::tell_of_connections(&element),
+        };
+        let host = runtime::wait_for(Host::start(config))
+            .ok_or_else(|| failed(&"the task of the element died"))?
+            .map_err(|e| failed(&e))?;
+        let mut state = self.state();
+        // Those that were requested meanwhile.
+        let late = |track: &Track| known.iter().all(|(it, _)| !it.is(track));
+        for (pad, track) in state.tracks.iter().filter(|(_, track)| late(track)) {
+            host.add_track(track.clone(), pad.encoder_settings());
+        }
+        state.host = Some(host);
+        state.outlets = Some(outlets);
+        state.app = Some(app);
+        Ok(())
+    }
+
+    /// PAUSED → READY: ends the session, then the source pads.
+    fn stop(&self) {
+        let mut state = self.state();
+        let (host, outlets) = (state.host.take(), state.outlets.take());
+        state.app = None;
+        drop(state);
+        if let Some(host) = host {
+            runtime::wait_for(host.stop());
+        }
+        if let Some(outlets) = outlets {
+            outlets.remove_all();
+        }
+        self.house.clear();
+    }
+
+    /// What the application was told by the far side (`app:`).
+    fn feed(&self, json: &str) -> bool {
+        let app = self.state().app.clone();
+        opening::feed(*CAT, self.obj().upcast_ref(), app, json)
+    }
+
+    /// A name for a pad that is asked for.
+    fn pad_name(&self, template: &gst::PadTemplate) -> String {
+        let prefix = template.name_template().trim_end_matches("_%u");
+        let mut state = self.state();
+        state.requested += 1;
+        format!("{prefix}_{}", state.requested - 1)
+    }
+
+    /// With sink pads, the end of the pipeline is an end of ours, too.
+    fn update_flags(&self) {
+        let obj = self.obj();
+        if self.state().tracks.is_empty() {
+            obj.unset_element_flags(gst::ElementFlags::SINK);
+        } else {
+            obj.set_element_flags(gst::ElementFlags::SINK);
+        }
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for RtcPeer {
+    const NAME: &'static str = "SigmundRtcPeer";
+    type Type = super::RtcPeer;
+    type ParentType = gst::Bin;
+    // A bin has it already, with its elements as children; ours are the pads.
+    type Interfaces = (gst::ChildProxy,);
+}
+
+impl ObjectImpl for RtcPeer {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut specs: Vec<_> = settings::properties()
+                .iter()
+                .map(|p| p.spec().clone())
+                .collect();
+            specs.push(
+                glib::ParamSpecString::builder("address")
+                    .blurb("Where a browser can call, once the element is at least PAUSED")
+                    .read_only()
+                    .build(),
+            );
+            specs.push(
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .blurb(
+                        "The session, a sub-structure for the far side (bitrates in bit/s, loss 0 \
+                         to 1, round trip in ms), as of the last second",
+                    )
+                    .read_only()
+                    .build(),
+            );
+            specs
+        });
+        &SPECS
+    }
+
+    fn set_property(&self, id: usize, value: &glib::Value, _spec: &glib::ParamSpec) {
+        if let Some(property) = settings::properties().get(id - 1) {
+            property.set(&mut self.settings(), value);
+        }
+    }
+
+    fn property(&self, id: usize, spec: &glib::ParamSpec) -> glib::Value {
+        match spec.name() {
+            "address" => self.snapshot().address.to_value(),
+            "stats" => self.snapshot().to_structure().to_value(),
+            _ => settings::properties()
+                .get(id - 1)
+                .map(|property| property.get(&self.settings()))
+                .unwrap_or_else(|| glib::Value::from_type(spec.value_type())),
+        }
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+            let mut all = common_signals(|peer, json| {
+                let peer = peer.get::<super::RtcPeer>().ok()?;
+                Some(peer.imp().feed(json))
+            });
+            // (encoder, pad, codec): an encoder is about to start; set what you
+            // like on it.
+            all.push(
+                glib::subclass::Signal::builder("encoder-setup")
+                    .param_types([
+                        gst::Element::static_type(),
+                        String::static_type(),
+                        String::static_type(),
+                    ])
+                    .build(),
+            );
+            all
+        });
+        &SIGNALS
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        // GStreamer would call it after its type; stream names come from it.
+        if obj.name().starts_with("sigmundrtcpeer") {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            obj.set_property("name", format!("rtcpeer{number}"));
+        }
+        obj.set_element_flags(gst::ElementFlags::SOURCE);
+        // Children set and clear them as they come and go.
+        obj.set_suppressed_flags(gst::ElementFlags::SINK | gst::ElementFlags::SOURCE);
+    }
+}
+
+impl GstObjectImpl for RtcPeer {}
+
+impl ElementImpl for RtcPeer {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "WebRTC caller",
+                "Source/Sink/Network/WebRTC",
+                "Talks with one far side, a browser or another rtcpeer: sends and receives audio \
+                 and video over one WebRTC connection",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            use gst::PadDirection::{Sink, Src};
+            use gst::PadPresence::{Request, Sometimes};
+            let (ours, theirs) = (RtcSinkPad::static_type(), gst::Pad::static_type());
+            let all = [
+                ("video_%u", Sink, Request, SENT_VIDEO, ours),
+                ("audio_%u", Sink, Request, SENT_AUDIO, ours),
+                ("video_src_%u", Src, Sometimes, HEARD_VIDEO, theirs),
+                ("audio_src_%u", Src, Sometimes, HEARD_AUDIO, theirs),
+            ];
+            all.into_iter()
+                .filter_map(|(name, direction, presence, caps, kind)| {
+                    let caps = caps.parse::<gst::Caps>().ok()?;
+                    gst::PadTemplate::with_gtype(name, direction, presence, &caps, kind).ok()
+                })
+                .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn request_new_pad(
+        &self,
+        template: &gst::PadTemplate,
+        name: Option<&str>,
+        _caps: Option<&gst::Caps>,
+    ) -> Option<gst::Pad> {
+        let name = name.map_or_else(|| self.pad_name(template), str::to_owned);
+        let obj = self.obj();
+        let house = self.house.subscribe();
+        // Live: nothing waits for a first picture.
+        let (pad, track) = add_track(obj.upcast_ref(), template, &name, house, false)?;
+        let mut state = self.state();
+        state.tracks.push((pad.clone(), track.clone()));
+        if let Some(host) = &state.host {
+            host.add_track(track, pad.encoder_settings());
+        }
+        drop(state);
+        self.update_flags();
+        obj.child_added(&pad, &name);
+        Some(pad.upcast())
+    }
+
+    fn release_pad(&self, pad: &gst::Pad) {
+        let mut state = self.state();
+        let ours = |(it, _): &(RtcSinkPad, Track)| it.upcast_ref::<gst::Pad>() == pad;
+        let Some(index) = state.tracks.iter().position(ours) else {
+            return;
+        };
+        let (ghost, track) = state.tracks.swap_remove(index);
+        if let Some(host) = &state.host {
+            host.remove_track(track.clone());
+        }
+        drop(state);
+        self.update_flags();
+        let obj = self.obj();
+        obj.child_removed(&ghost, &ghost.name());
+        drop_pad(obj.upcast_ref(), ghost.upcast_ref(), track.element());
+    }
+
+    /// EOS from the application: it is pushed out of our source pads, in the
+    /// element's own time; what is downstream may be busy.
+    fn send_event(&self, event: gst::Event) -> bool {
+        if event.type_() != gst::EventType::Eos {
+            return self.parent_send_event(event);
+        }
+        let outlets = self.state().outlets.clone();
+        let Some(outlets) = outlets else { return false };
+        outlets.send_eos();
+        true
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        let prepared = match transition {
+            gst::StateChange::NullToReady => self.prepare(),
+            gst::StateChange::ReadyToPaused => self.start(),
+            gst::StateChange::PausedToPlaying => {
+                self.house.set(self.obj().upcast_ref());
+                Ok(())
+            }
+            gst::StateChange::PausedToReady => {
+                self.stop();
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        if let Err(message) = prepared {
+            gst::error!(CAT, imp = self, "{message:?}");
+            self.obj().post_error_message(message);
+            return Err(gst::StateChangeError);
+        }
+        let result = self.parent_change_state(transition);
+        match (transition, result) {
+            (gst::StateChange::ReadyToPaused, Err(error)) => {
+                self.stop();
+                Err(error)
+            }
+            // Live: nothing comes before it plays.
+            (gst::StateChange::ReadyToPaused | gst::StateChange::PlayingToPaused, Ok(_)) => {
+                Ok(gst::StateChangeSuccess::NoPreroll)
+            }
+            (_, result) => result,
+        }
+    }
+}
+
+impl BinImpl for RtcPeer {
+    /// The far side's connection and our encodings are nobody else's business;
+    /// what they do not keep to themselves ends here, but for the wish of a
+    /// hardware codec to know its display.
+    fn handle_message(&self, message: gst::Message) {
+        let isolated = message.src().is_some_and(|src| src.is::<IsolatedBin>());
+        let context = matches!(
+            message.type_(),
+            gst::MessageType::NeedContext | gst::MessageType::HaveContext
+        );
+        if !isolated || context {
+            self.parent_handle_message(message);
+        }
+    }
+}
+
+impl RtcPeer {
+    /// The pads with properties of their own.
+    fn pads(&self) -> Vec<RtcSinkPad> {
+        let state = self.state();
+        state.tracks.iter().map(|(pad, _)| pad.clone()).collect()
+    }
+}
+
+impl ChildProxyImpl for RtcPeer {
+    fn children_count(&self) -> u32 {
+        self.pads().len() as u32
+    }
+
+    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
+        let mut pads = self.pads().into_iter();
+        pads.find(|pad| pad.name() == name).map(Cast::upcast)
+    }
+
+    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
+        let pad = self.pads().into_iter().nth(index as usize);
+        pad.map(Cast::upcast)
+    }
+}
