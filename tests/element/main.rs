@@ -3,6 +3,7 @@
 
 mod addresses;
 mod bitrate;
+mod calling;
 mod crowd;
 mod data;
 mod formats;

@@ -1,0 +1,102 @@
+//! `rtcpeer` talks with `rtcpeer`, each in a process of its own.
+
+use sigmund_tests::publisher::{Command, Event};
+use sigmund_tests::sight::Sight;
+use sigmund_tests::{Host, Publisher, Relay, eventually};
+
+use crate::scenes::{PICTURE, SOON, SOUND, Stage};
+
+/// Where pictures are looked at.
+const LOOK: &str = "call.video_src_0 ! videoconvert ! video/x-raw,format=I420 ! \
+    identity name=look ! fakesink sync=true";
+
+/// Where sound is listened to.
+const LISTEN: &str = "call.audio_src_0 ! audioconvert ! audio/x-raw,format=S16LE ! \
+    identity name=look-sound ! fakesink sync=true";
+
+/// 880 Hz.
+const OTHER_SOUND: &str = "audiotestsrc is-live=true freq=880 ! queue name=sound";
+
+/// One that sends `media`, looks and listens.
+fn caller(host: &Host, uri: &str, media: &[&str]) -> Publisher {
+    let media: Vec<_> = media.iter().map(|it| format!("{it} ! call.")).collect();
+    let media = media.join(" ");
+    Publisher::start(
+        host,
+        &format!("rtcpeer name=call uri={uri} {media} {LOOK} {LISTEN}"),
+    )
+}
+
+/// The one that others can reach.
+fn listening(stage: &Stage, media: &[&str]) -> Publisher {
+    let address = stage.server.address();
+    let uri = format!("listen://{address}:8080/door allow-anonymous=true");
+    let host = caller(&stage.server, &uri, media);
+    host.address();
+    host
+}
+
+fn calling(stage: &Stage, media: &[&str]) -> Publisher {
+    let uri = format!("sigmund+ws://{}:8080/door", stage.server.address());
+    caller(&stage.viewer, &uri, media)
+}
+
+/// Waits until `done` likes what has come by.
+#[track_caller]
+fn seen(caller: &mut Publisher, look: &str, what: &str, done: impl Fn(&Sight) -> bool) -> Sight {
+    eventually(3 * SOON, what, || {
+        let sight = caller.look(look);
+        done(&sight).then_some(sight)
+    })
+}
+
+#[track_caller]
+fn sees(caller: &mut Publisher) {
+    let before = caller.look("look").buffers;
+    let sight = seen(caller, "look", "pictures", |it| {
+        it.buffers > before + 60 && it.pictures.len() > 45
+    });
+    let numbers = sight.numbers();
+    let last = &numbers[numbers.len() - 30..];
+    assert!(last.windows(2).all(|it| it[1] > it[0]), "{last:?}");
+}
+
+#[track_caller]
+fn hears(caller: &mut Publisher, pitch: f64) {
+    let right = |it: &f64| (pitch - 15.0..pitch + 15.0).contains(it);
+    seen(
+        caller,
+        "look-sound",
+        &format!("a tone of {pitch} Hz"),
+        |it| it.pitches.len() > 50 && it.pitches.iter().rev().take(25).all(right),
+    );
+}
+
+#[test]
+fn pictures_and_sound_go_both_ways_over_a_server_of_our_own() {
+    let Some(stage) = Stage::new() else { return };
+    let mut host = listening(&stage, &[PICTURE, SOUND]);
+    let mut guest = calling(&stage, &[PICTURE, OTHER_SOUND]);
+    sees(&mut host);
+    sees(&mut guest);
+    hears(&mut host, 880.0);
+    hears(&mut guest, 440.0);
+    host.assert_healthy();
+    guest.assert_healthy();
+}
+
+#[test]
+fn the_same_over_a_server_between_them() {
+    let Some(stage) = Stage::new() else { return };
+    let relay = Relay::start(&stage.server, &["--anonymous", "all"]);
+    let uri = relay.uri("door");
+    let mut host = caller(&stage.server, &uri, &[PICTURE, SOUND]);
+    let mut guest = caller(&stage.viewer, &uri, &[PICTURE, OTHER_SOUND]);
+    sees(&mut host);
+    sees(&mut guest);
+    // Who was first does not matter.
+    hears(&mut host, 880.0);
+    hears(&mut guest, 440.0);
+    host.assert_healthy();
+    guest.assert_healthy();
+}
