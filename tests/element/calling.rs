@@ -1,6 +1,5 @@
 //! `rtcpeer` talks with `rtcpeer`, each in a process of its own.
 
-use sigmund_tests::publisher::{Command, Event};
 use sigmund_tests::sight::Sight;
 use sigmund_tests::{Host, Publisher, Relay, eventually};
 

@@ -102,15 +102,16 @@ fn what_is_not_sent_is_not_announced() {
 #[test]
 fn a_second_track_of_a_kind_gets_a_line_of_its_own() {
     let camera = video(&[VP8]);
-    let mut call = call(&[camera.clone()]);
-    let first = exchange(&mut call, &[camera.clone()], None);
+    let one = std::slice::from_ref(&camera);
+    let mut call = call(one);
+    let first = exchange(&mut call, one, None);
     assert!(call.place(&[camera.clone(), camera.clone()], &[]));
-    let second = exchange(&mut call, &[camera.clone()], Some(&first));
+    let second = exchange(&mut call, one, Some(&first));
     assert_eq!(call.media().len(), 3);
     assert_eq!(shape(&call.flows())[2], (2, Kind::Video, Some(1), false));
     // The far side brings another one, too.
     assert!(second.has_room_for(&camera));
-    exchange(&mut call, &[camera.clone(), camera], Some(&second));
+    exchange(&mut call, &[camera.clone(), camera.clone()], Some(&second));
     assert_eq!(shape(&call.flows())[2], (2, Kind::Video, Some(1), true));
 }
 
