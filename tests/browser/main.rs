@@ -10,6 +10,7 @@ mod embed;
 mod heal;
 mod page;
 mod passthrough;
+mod peer;
 mod receiving;
 mod scenes;
 mod studio;
