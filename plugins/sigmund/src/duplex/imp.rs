@@ -133,6 +133,7 @@ impl RtcPeer {
                 codecs: plan.receives,
                 outlets: outlets.clone(),
                 latency: plan.latency,
+                channels: None,
             }),
             call: true,
             network: plan.network,

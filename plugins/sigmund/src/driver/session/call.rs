@@ -86,7 +86,7 @@ impl Task {
         tracks: &[TrackOffer],
     ) -> Result<CallLines, EndReason> {
         let far = self.info.receives.as_ref();
-        let data = !self.pads.is_empty();
+        let data = self.takes_data();
         let lines = CallLines::new(tracks, far, &self.receives(), data).map_err(act::refusal);
         let prepared = match lines {
             Ok(lines) => {
