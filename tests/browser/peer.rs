@@ -58,9 +58,14 @@ fn await_state(browser: &Browser, states: &[&str]) {
 #[track_caller]
 fn shows_ours(browser: &Browser) {
     await_state(browser, &["playing"]);
-    let watched = page::stamps(browser, 4);
-    assert_eq!((watched.width, watched.height), (640, 360));
-    assert!(watched.distinct() > 60, "{:?}", watched.stamps.len());
+    // Three chances, for a machine that is busy.
+    let moves = (0..3).any(|_| {
+        let watched = page::stamps(browser, 3);
+        assert_eq!((watched.width, watched.height), (640, 360));
+        eprintln!("{} frames in 3 s", watched.distinct());
+        watched.distinct() > 45
+    });
+    assert!(moves, "never 15 frames a second");
     let tone = page::tone(browser);
     assert!((tone - 440.0).abs() < 10.0, "{tone} Hz");
 }
