@@ -15,7 +15,7 @@ PLUGINS := $(OUT)/gstreamer-1.0
 PLUGIN := $(PLUGINS)/libgstsigmund.so
 TIER = printf '\n== %s\n' "$@"; cargo test --package
 
-.PHONY: help run build test install check unit lab network matrix serve schemes element browser bench load fuzz pitfalls newer docs clean
+.PHONY: help run build test install check unit lab network matrix serve schemes element browser bench load transfer fuzz pitfalls newer docs clean
 .PHONY: packages test-packages test-tools meson
 
 help: ## list these verbs
@@ -82,6 +82,9 @@ bench: test-packages test-tools ## CPU for each viewer and time to the first fra
 
 load: ## the standalone server with 5,000 idle viewers, one of them stalled, and 200 joins a second
 	@cargo test --release --package sigmund --features serve --test serve -- --ignored --nocapture load
+
+transfer: test-packages test-tools ## a file of MB=200 megabytes from pad to pad, through 2 % loss, and to a reader that sleeps
+	@SIGMUND_TRANSFER_MB='$(or $(MB),200)' cargo test --package sigmund-tests --test element -- transfer:: --nocapture --test-threads 1
 
 fuzz: ## 100,000 changed messages for each parser, then its fuzz target for EACH=20 seconds (or NAME=parser)
 	@scripts/fuzz.sh "$(TARGET)" '$(or $(EACH),20)' '$(NAME)'

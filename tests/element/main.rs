@@ -19,3 +19,4 @@ mod pitfalls;
 mod receiving;
 mod scenes;
 mod telling;
+mod transfer;
