@@ -1,6 +1,6 @@
 //! Asks the far side's SCTP whether it is there; see [`sigmund::data::heartbeat`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gst::prelude::*;
 use sigmund::data::{Head, head, heartbeat};
@@ -8,7 +8,10 @@ use sigmund::data::{Head, head, heartbeat};
 /// What leaves SCTP, and what it calls the far side. Nothing before that is
 /// known.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pulse(Arc<Mutex<Option<(gst::Pad, Head)>>>);
+pub(super) struct Pulse {
+    known: Arc<Mutex<Option<(gst::Pad, Head)>>>,
+    sctpenc: Arc<OnceLock<glib::WeakRef<gst::Element>>>,
+}
 
 impl Pulse {
     /// Looks at what `sctpenc` sends until the far side's tag is in it. May run
@@ -17,7 +20,8 @@ impl Pulse {
         let Some(pad) = sctpenc.static_pad("src") else {
             return;
         };
-        let known = self.0.clone();
+        let _ = self.sctpenc.set(sctpenc.downgrade());
+        let known = self.known.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             let map = info.buffer().and_then(|buffer| buffer.map_readable().ok());
             let Some(head) = map.and_then(|packet| head(&packet)) else {
@@ -41,14 +45,22 @@ impl Pulse {
         }
     }
 
-    /// Asks no more, and holds no pad.
+    /// Before it stops: asks no more, and lets nobody wait for room in SCTP's
+    /// buffer, of which there may be none any more. 1.22 waits for who waits
+    /// there, and never tells them.
     pub(super) fn stop(&self) {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = known.take();
         drop(known);
+        drop(held);
+        let sctpenc = self.sctpenc.get().and_then(glib::WeakRef::upgrade);
+        for pad in sctpenc.iter().flat_map(|it| it.sink_pads()) {
+            pad.send_event(gst::event::FlushStart::new());
+        }
     }
 
     fn known(&self) -> Option<(gst::Pad, Head)> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.clone()
     }
 }
