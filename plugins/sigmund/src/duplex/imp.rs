@@ -2,7 +2,6 @@
 //!
 //! Locks: `settings`, then `state`; see the crate's documentation.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
@@ -12,10 +11,10 @@ use sigmund::signaller::app::AppHandle;
 use super::settings::{self, Plan, Settings};
 use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
 use crate::element::{
-    HEARD_AUDIO, HEARD_VIDEO, HouseClock, Opening, RtcSinkPad, SENT_AUDIO, SENT_VIDEO, add_track,
-    common_signals, drop_pad, opening,
+    HEARD_AUDIO, HEARD_VIDEO, HouseClock, Names, Opening, RtcSinkPad, SENT_AUDIO, SENT_VIDEO,
+    add_track, child_by_index, child_by_name, common_signals, drop_pad, encoder_setup, goes_out,
+    opening, read, specs,
 };
-use crate::isolate::IsolatedBin;
 use crate::media::{Track, encoders};
 use crate::receive::Outlets;
 use crate::runtime;
@@ -213,26 +212,12 @@ impl ObjectSubclass for RtcPeer {
 impl ObjectImpl for RtcPeer {
     fn properties() -> &'static [glib::ParamSpec] {
         static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut specs: Vec<_> = settings::properties()
-                .iter()
-                .map(|p| p.spec().clone())
-                .collect();
-            specs.push(
-                glib::ParamSpecString::builder("address")
-                    .blurb("Where a browser can call, once the element is at least PAUSED")
-                    .read_only()
-                    .build(),
-            );
-            specs.push(
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .blurb(
-                        "The session, a sub-structure for the far side (bitrates in bit/s, loss 0 \
+            specs(
+                settings::properties(),
+                "Where a browser can call, once the element is at least PAUSED",
+                "The session, a sub-structure for the far side (bitrates in bit/s, loss 0 \
                          to 1, round trip in ms), as of the last second",
-                    )
-                    .read_only()
-                    .build(),
-            );
-            specs
+            )
         });
         &SPECS
     }
@@ -244,14 +229,10 @@ impl ObjectImpl for RtcPeer {
     }
 
     fn property(&self, id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        match spec.name() {
-            "address" => self.snapshot().address.to_value(),
-            "stats" => self.snapshot().to_structure().to_value(),
-            _ => settings::properties()
-                .get(id - 1)
-                .map(|property| property.get(&self.settings()))
-                .unwrap_or_else(|| glib::Value::from_type(spec.value_type())),
-        }
+        let settings = || self.settings().clone();
+        read(settings::properties(), id, spec, settings, || {
+            self.snapshot()
+        })
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
@@ -260,17 +241,7 @@ impl ObjectImpl for RtcPeer {
                 let peer = peer.get::<super::RtcPeer>().ok()?;
                 Some(peer.imp().feed(json))
             });
-            // (encoder, pad, codec): an encoder is about to start; set what you
-            // like on it.
-            all.push(
-                glib::subclass::Signal::builder("encoder-setup")
-                    .param_types([
-                        gst::Element::static_type(),
-                        String::static_type(),
-                        String::static_type(),
-                    ])
-                    .build(),
-            );
+            all.push(encoder_setup());
             all
         });
         &SIGNALS
@@ -279,12 +250,8 @@ impl ObjectImpl for RtcPeer {
     fn constructed(&self) {
         self.parent_constructed();
         let obj = self.obj();
-        // GStreamer would call it after its type; stream names come from it.
-        if obj.name().starts_with("sigmundrtcpeer") {
-            static NEXT: AtomicU32 = AtomicU32::new(0);
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            obj.set_property("name", format!("rtcpeer{number}"));
-        }
+        static NAMES: Names = Names::new("rtcpeer");
+        NAMES.give(obj.upcast_ref());
         obj.set_element_flags(gst::ElementFlags::SOURCE);
         // Children set and clear them as they come and go.
         obj.set_suppressed_flags(gst::ElementFlags::SINK | gst::ElementFlags::SOURCE);
@@ -417,16 +384,8 @@ impl ElementImpl for RtcPeer {
 }
 
 impl BinImpl for RtcPeer {
-    /// The far side's connection and our encodings are nobody else's business;
-    /// what they do not keep to themselves ends here, but for the wish of a
-    /// hardware codec to know its display.
     fn handle_message(&self, message: gst::Message) {
-        let isolated = message.src().is_some_and(|src| src.is::<IsolatedBin>());
-        let context = matches!(
-            message.type_(),
-            gst::MessageType::NeedContext | gst::MessageType::HaveContext
-        );
-        if !isolated || context {
+        if goes_out(&message) {
             self.parent_handle_message(message);
         }
     }
@@ -434,9 +393,10 @@ impl BinImpl for RtcPeer {
 
 impl RtcPeer {
     /// The pads with properties of their own.
-    fn pads(&self) -> Vec<RtcSinkPad> {
+    fn pads(&self) -> Vec<gst::GhostPad> {
         let state = self.state();
-        state.tracks.iter().map(|(pad, _)| pad.clone()).collect()
+        let pads = state.tracks.iter().map(|(pad, _)| pad);
+        pads.cloned().map(Cast::upcast).collect()
     }
 }
 
@@ -446,12 +406,10 @@ impl ChildProxyImpl for RtcPeer {
     }
 
     fn child_by_name(&self, name: &str) -> Option<glib::Object> {
-        let mut pads = self.pads().into_iter();
-        pads.find(|pad| pad.name() == name).map(Cast::upcast)
+        child_by_name(self.pads(), name)
     }
 
     fn child_by_index(&self, index: u32) -> Option<glib::Object> {
-        let pad = self.pads().into_iter().nth(index as usize);
-        pad.map(Cast::upcast)
+        child_by_index(self.pads(), index)
     }
 }

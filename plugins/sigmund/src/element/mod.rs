@@ -4,6 +4,7 @@
 mod caps;
 mod house;
 mod network;
+mod object;
 pub(crate) mod opening;
 mod pad;
 mod property;
@@ -12,8 +13,9 @@ mod signals;
 
 pub(crate) use caps::{HEARD_AUDIO, HEARD_VIDEO, SENT_AUDIO, SENT_VIDEO};
 pub(crate) use house::HouseClock;
+pub(crate) use object::{Names, child_by_index, child_by_name, goes_out, read, specs};
 pub(crate) use opening::Opening;
 pub(crate) use pad::{RtcSinkPad, add_track, drop_pad};
 pub(crate) use property::{Property, property};
 pub(crate) use settings::{Common, HasCommon, codecs, common_properties, text};
-pub(crate) use signals::common_signals;
+pub(crate) use signals::{common_signals, encoder_setup};

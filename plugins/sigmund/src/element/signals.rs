@@ -42,3 +42,15 @@ pub(crate) fn common_signals(feed: Feed) -> Vec<Signal> {
             .build(),
     ]
 }
+
+/// `encoder-setup`, of elements that send: (encoder, pad, codec): an encoder is
+/// about to start; set what you like on it.
+pub(crate) fn encoder_setup() -> Signal {
+    Signal::builder("encoder-setup")
+        .param_types([
+            gst::Element::static_type(),
+            String::static_type(),
+            String::static_type(),
+        ])
+        .build()
+}

@@ -2,7 +2,6 @@
 //!
 //! Locks: `settings`, then `state`; see the crate's documentation.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
@@ -15,9 +14,9 @@ use super::signals;
 use crate::data::{DataInput, DataPad, DataTrack};
 use crate::driver::{self, Host, HostConfig, Snapshot};
 use crate::element::{
-    HouseClock, Opening, RtcSinkPad, SENT_AUDIO, SENT_VIDEO, add_track, drop_pad, opening,
+    HouseClock, Names, Opening, RtcSinkPad, SENT_AUDIO, SENT_VIDEO, add_track, child_by_index,
+    child_by_name, drop_pad, goes_out, opening, read, specs,
 };
-use crate::isolate::IsolatedBin;
 use crate::media::{Track, encoders};
 use crate::runtime;
 
@@ -204,26 +203,12 @@ impl ObjectSubclass for RtcSink {
 impl ObjectImpl for RtcSink {
     fn properties() -> &'static [glib::ParamSpec] {
         static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut specs: Vec<_> = settings::properties()
-                .iter()
-                .map(|p| p.spec().clone())
-                .collect();
-            specs.push(
-                glib::ParamSpecString::builder("address")
-                    .blurb("Where to watch, once the element is at least PAUSED")
-                    .read_only()
-                    .build(),
-            );
-            specs.push(
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .blurb(
-                        "The sessions, a sub-structure each (bitrates in bit/s, loss 0 to 1, \
+            specs(
+                settings::properties(),
+                "Where to watch, once the element is at least PAUSED",
+                "The sessions, a sub-structure each (bitrates in bit/s, loss 0 to 1, \
                          round trip in ms), as of the last second",
-                    )
-                    .read_only()
-                    .build(),
-            );
-            specs
+            )
         });
         &SPECS
     }
@@ -235,14 +220,10 @@ impl ObjectImpl for RtcSink {
     }
 
     fn property(&self, id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        match spec.name() {
-            "address" => self.snapshot().address.to_value(),
-            "stats" => self.snapshot().to_structure().to_value(),
-            _ => settings::properties()
-                .get(id - 1)
-                .map(|property| property.get(&self.settings()))
-                .unwrap_or_else(|| glib::Value::from_type(spec.value_type())),
-        }
+        let settings = || self.settings().clone();
+        read(settings::properties(), id, spec, settings, || {
+            self.snapshot()
+        })
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
@@ -252,12 +233,8 @@ impl ObjectImpl for RtcSink {
     fn constructed(&self) {
         self.parent_constructed();
         let obj = self.obj();
-        // GStreamer would call it after its type; stream names come from it.
-        if obj.name().starts_with("sigmundrtcsink") {
-            static NEXT: AtomicU32 = AtomicU32::new(0);
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            obj.set_property("name", format!("rtcsink{number}"));
-        }
+        static NAMES: Names = Names::new("rtcsink");
+        NAMES.give(obj.upcast_ref());
         obj.set_element_flags(gst::ElementFlags::SINK);
         // Children set and clear it as they come and go.
         obj.set_suppressed_flags(gst::ElementFlags::SOURCE);
@@ -393,16 +370,8 @@ impl ElementImpl for RtcSink {
 }
 
 impl BinImpl for RtcSink {
-    /// Peers and encodings are nobody else's business: what they do not keep
-    /// to themselves (their own state changes) ends here, but for the wish of
-    /// a hardware encoder to know its display.
     fn handle_message(&self, message: gst::Message) {
-        let isolated = message.src().is_some_and(|src| src.is::<IsolatedBin>());
-        let context = matches!(
-            message.type_(),
-            gst::MessageType::NeedContext | gst::MessageType::HaveContext
-        );
-        if !isolated || context {
+        if goes_out(&message) {
             self.parent_handle_message(message);
         }
     }
@@ -424,12 +393,10 @@ impl ChildProxyImpl for RtcSink {
     }
 
     fn child_by_name(&self, name: &str) -> Option<glib::Object> {
-        let mut pads = self.pads().into_iter();
-        pads.find(|pad| pad.name() == name).map(Cast::upcast)
+        child_by_name(self.pads(), name)
     }
 
     fn child_by_index(&self, index: u32) -> Option<glib::Object> {
-        let pad = self.pads().into_iter().nth(index as usize);
-        pad.map(Cast::upcast)
+        child_by_index(self.pads(), index)
     }
 }

@@ -2,12 +2,11 @@
 
 use std::sync::LazyLock;
 
-use glib::prelude::StaticType;
 use glib::subclass::Signal;
 use gst::subclass::prelude::*;
 
 use crate::data::data_signals;
-use crate::element::common_signals;
+use crate::element::{common_signals, encoder_setup};
 
 /// All of them. Handlers run on threads of ours, never under a lock.
 pub(super) fn all() -> &'static [Signal] {
@@ -16,17 +15,7 @@ pub(super) fn all() -> &'static [Signal] {
             let sink = sink.get::<super::RtcSink>().ok()?;
             Some(sink.imp().feed(json))
         });
-        // (encoder, pad, codec): an encoder is about to start; set what you
-        // like on it.
-        all.push(
-            Signal::builder("encoder-setup")
-                .param_types([
-                    gst::Element::static_type(),
-                    String::static_type(),
-                    String::static_type(),
-                ])
-                .build(),
-        );
+        all.push(encoder_setup());
         all.extend(data_signals(|sink| {
             let sink = sink.get::<super::RtcSink>().ok()?;
             Some(sink.imp().data_tracks())

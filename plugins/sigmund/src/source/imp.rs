@@ -2,7 +2,6 @@
 //!
 //! Locks: `settings`, then `state`; see the crate's documentation.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
@@ -13,8 +12,10 @@ use sigmund::signaller::app::AppHandle;
 use super::settings::{self, Plan, Settings};
 use crate::data::{IncomingChannels, data_signals};
 use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
-use crate::element::{HEARD_AUDIO, HEARD_VIDEO, HouseClock, Opening, common_signals, opening};
-use crate::isolate::IsolatedBin;
+use crate::element::{
+    HEARD_AUDIO, HEARD_VIDEO, HouseClock, Names, Opening, common_signals, goes_out, opening, read,
+    specs,
+};
 use crate::receive::Outlets;
 use crate::runtime;
 
@@ -173,26 +174,12 @@ impl ObjectSubclass for RtcSrc {
 impl ObjectImpl for RtcSrc {
     fn properties() -> &'static [glib::ParamSpec] {
         static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut specs: Vec<_> = settings::properties()
-                .iter()
-                .map(|p| p.spec().clone())
-                .collect();
-            specs.push(
-                glib::ParamSpecString::builder("address")
-                    .blurb("Where to publish, once a listening element is at least PAUSED")
-                    .read_only()
-                    .build(),
-            );
-            specs.push(
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .blurb(
-                        "The session, a sub-structure for each peer (bitrates in bit/s, loss 0 \
+            specs(
+                settings::properties(),
+                "Where to publish, once a listening element is at least PAUSED",
+                "The session, a sub-structure for each peer (bitrates in bit/s, loss 0 \
                          to 1, round trip in ms), as of the last second",
-                    )
-                    .read_only()
-                    .build(),
-            );
-            specs
+            )
         });
         &SPECS
     }
@@ -204,14 +191,10 @@ impl ObjectImpl for RtcSrc {
     }
 
     fn property(&self, id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        match spec.name() {
-            "address" => self.snapshot().address.to_value(),
-            "stats" => self.snapshot().to_structure().to_value(),
-            _ => settings::properties()
-                .get(id - 1)
-                .map(|property| property.get(&self.settings()))
-                .unwrap_or_else(|| glib::Value::from_type(spec.value_type())),
-        }
+        let settings = || self.settings().clone();
+        read(settings::properties(), id, spec, settings, || {
+            self.snapshot()
+        })
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
@@ -233,12 +216,8 @@ impl ObjectImpl for RtcSrc {
     fn constructed(&self) {
         self.parent_constructed();
         let obj = self.obj();
-        // GStreamer would call it after its type; stream names come from it.
-        if obj.name().starts_with("sigmundrtcsrc") {
-            static NEXT: AtomicU32 = AtomicU32::new(0);
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            obj.set_property("name", format!("rtcsrc{number}"));
-        }
+        static NAMES: Names = Names::new("rtcsrc");
+        NAMES.give(obj.upcast_ref());
         obj.set_element_flags(gst::ElementFlags::SOURCE);
         // Children set and clear them as they come and go.
         obj.set_suppressed_flags(gst::ElementFlags::SINK | gst::ElementFlags::SOURCE);
@@ -337,16 +316,8 @@ impl ElementImpl for RtcSrc {
 }
 
 impl BinImpl for RtcSrc {
-    /// The peer's connection is nobody else's business; what it does not keep to
-    /// itself ends here, but for the wish of a hardware decoder to know its
-    /// display.
     fn handle_message(&self, message: gst::Message) {
-        let isolated = message.src().is_some_and(|src| src.is::<IsolatedBin>());
-        let context = matches!(
-            message.type_(),
-            gst::MessageType::NeedContext | gst::MessageType::HaveContext
-        );
-        if !isolated || context {
+        if goes_out(&message) {
             self.parent_handle_message(message);
         }
     }
