@@ -258,6 +258,52 @@ fn a_server_to_watch_at_may_come_later_and_go() {
     receiver.assert_healthy();
 }
 
+/// Players need nothing but the address.
+#[test]
+fn players_play_it() {
+    let Some(stage) = Stage::new() else { return };
+    let relay = Relay::start(&stage.server, &["--anonymous", "all"]);
+    let uri = relay.uri("cam");
+    let _sender = Publisher::start(
+        &stage.server,
+        &format!("{PICTURE} ! rtcsink name=cam uri={uri} {SOUND} ! cam."),
+    );
+    let pipeline = format!("uridecodebin3 uri={uri} name=src src. ! {LOOK} src. ! {LISTEN}");
+    let mut player = Publisher::start(&stage.viewer, &pipeline);
+    let sight = seen(&mut player, "look", "pictures", |it| it.pictures.len() > 30);
+    assert_moving(&sight);
+    seen(&mut player, "look-sound", "sound", |it| {
+        it.pitches.len() > 30
+    });
+    player.assert_healthy();
+    drop(player);
+    let pipeline = format!(
+        "playbin3 name=player uri={uri} video-sink=\"videoconvert ! \
+         video/x-raw,format=I420 ! identity name=look ! fakesink sync=true\" \
+         audio-sink=\"audioconvert ! audio/x-raw,format=S16LE ! identity name=look-sound ! \
+         fakesink sync=true\""
+    );
+    let mut player = Publisher::start(&stage.viewer, &pipeline);
+    let sight = seen(&mut player, "look", "pictures", |it| it.pictures.len() > 30);
+    assert_moving(&sight);
+    player.assert_healthy();
+}
+
+#[test]
+fn playlists_open_no_port() {
+    let Some(stage) = Stage::new() else { return };
+    let address = stage.server.address();
+    for scheme in ["listen", "stdio", "app"] {
+        let uri = format!("{scheme}://{address}:8080/cam");
+        let pipeline = format!("uridecodebin3 uri={uri} ! fakesink");
+        let player = Publisher::start(&stage.server, &pipeline);
+        player.wait_for("an error", |event| match event {
+            Event::Error { text, .. } => text.contains("URI").then_some(()),
+            _ => None,
+        });
+    }
+}
+
 #[test]
 fn a_request_from_downstream_brings_a_keyframe() {
     let Some(stage) = Stage::new() else { return };

@@ -27,16 +27,8 @@ pub(crate) struct Look {
     digest: u64,
 }
 
-/// Looks at all such elements of the pipeline.
-pub(crate) fn all(pipeline: &gst::Pipeline) -> Sights {
-    let elements = pipeline.iterate_recurse().into_iter().flatten();
-    let looking = elements.filter(|element| element.name().starts_with("look"));
-    looking
-        .map(|element| (element.name().to_string(), at(&element)))
-        .collect()
-}
-
-fn at(element: &gst::Element) -> Arc<Mutex<Look>> {
+/// Looks at an element from now on.
+pub(crate) fn at(element: &gst::Element) -> Arc<Mutex<Look>> {
     let look = Arc::<Mutex<Look>>::default();
     let pad = element.static_pad("src").expect("an identity has one");
     let seen = look.clone();

@@ -21,15 +21,12 @@ pub(crate) struct Counts {
     /// Frames that got a stamp.
     pub(crate) stamped: Arc<AtomicU64>,
     /// What those who look have seen.
-    pub(crate) sights: Sights,
+    pub(crate) sights: Mutex<Sights>,
 }
 
 /// Counts what the elements do that are there now or will be.
 pub(crate) fn counts(pipeline: &gst::Pipeline) -> Arc<Counts> {
-    let counts = Arc::new(Counts {
-        sights: look::all(pipeline),
-        ..Counts::default()
-    });
+    let counts = Arc::new(Counts::default());
     for element in pipeline.iterate_recurse().into_iter().flatten() {
         consider(&counts, &element);
     }
@@ -64,6 +61,10 @@ fn consider(counts: &Counts, element: &gst::Element) {
     let Some(factory) = element.factory() else {
         return;
     };
+    if element.name().starts_with("look") {
+        let mut sights = counts.sights.lock().expect("nobody panics with it");
+        sights.insert(element.name().to_string(), look::at(element));
+    }
     let class = factory.metadata("klass").unwrap_or_default();
     if class.contains("Encoder/Video") || class.contains("Encoder/Audio") {
         let frames = Arc::new(AtomicU64::new(0));

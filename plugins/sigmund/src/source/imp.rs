@@ -169,6 +169,7 @@ impl ObjectSubclass for RtcSrc {
     const NAME: &'static str = "SigmundRtcSrc";
     type Type = super::RtcSrc;
     type ParentType = gst::Bin;
+    type Interfaces = (gst::URIHandler,);
 }
 
 impl ObjectImpl for RtcSrc {

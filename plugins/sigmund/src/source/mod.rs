@@ -10,6 +10,7 @@
 
 mod imp;
 mod settings;
+mod uri;
 
 use gst::prelude::*;
 
@@ -17,7 +18,7 @@ glib::wrapper! {
     /// The element.
     pub struct RtcSrc(ObjectSubclass<imp::RtcSrc>)
         @extends gst::Bin, gst::Element, gst::Object,
-        @implements gst::ChildProxy;
+        @implements gst::ChildProxy, gst::URIHandler;
 }
 
 /// Registers the element with the plugin.
@@ -25,7 +26,7 @@ pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst::Element::register(
         Some(plugin),
         "rtcsrc",
-        gst::Rank::NONE,
+        gst::Rank::PRIMARY,
         RtcSrc::static_type(),
     )
 }
