@@ -1,5 +1,6 @@
 //! `gstwebrtc(s)://HOST[:PORT][/NAME]`, also `gstwebrtc+ws(s)://`: the signalling
-//! server of gst-plugins-rs, as a producer.
+//! server of gst-plugins-rs, as a producer, or as a [`consumer`] of the one
+//! that has this id or name.
 //!
 //! Consumers ask for sessions; we offer, unless a consumer brings an offer of
 //! its own. A session is a peer. Their server forgets sessions with the
@@ -7,6 +8,7 @@
 //! flow on until it leaves.
 
 mod carrier;
+mod consumer;
 pub(crate) mod protocol;
 
 use std::time::Duration;
@@ -19,6 +21,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use self::carrier::Carrier;
+use self::consumer::Consumer;
 use self::protocol::{Status, ToPeer, ToServer};
 use super::dial::{self, Tls, quote};
 use super::socket::Socket;
@@ -49,11 +52,14 @@ pub(super) fn open(
     uri: &SignallingUri,
     options: &Options,
 ) -> Result<Box<dyn Signaller>, OpenError> {
-    if options.role != Role::Publish {
-        return Err(OpenError(
-            "gstwebrtc(s) publishes only, for the time being; watch with webrtcsrc".to_owned(),
-        ));
-    }
+    let side = match options.role {
+        Role::Publish => Side::Producer,
+        Role::Subscribe => Side::Consumer,
+        Role::Both => {
+            let text = "gstwebrtc(s) sends or receives, not both".to_owned();
+            return Err(OpenError(text));
+        }
+    };
     let scheme = match uri.scheme.as_str() {
         "gstwebrtcs" | "gstwebrtc+wss" => "wss",
         _ => "ws",
@@ -61,21 +67,32 @@ pub(super) fn open(
     let url = dial::url(scheme, &uri.host, uri.port.unwrap_or(PORT)).ok_or_else(|| {
         OpenError("write gstwebrtc://HOST:PORT, as in gstwebrtc://127.0.0.1:8443".to_owned())
     })?;
-    let name = uri.stream.as_ref().unwrap_or(&options.default_stream);
-    check_stream_name(name).map_err(|error| OpenError(error.to_string()))?;
+    let name = uri.stream.clone();
+    let name = name.or_else(|| (side == Side::Producer).then(|| options.default_stream.clone()));
+    if let Some(name) = &name {
+        check_stream_name(name).map_err(|error| OpenError(error.to_string()))?;
+    }
     Ok(Box::new(GstWebRtc {
         url,
-        name: name.clone(),
+        side,
+        name,
         token: options.token.clone(),
         tls_ca: options.tls_ca.clone(),
         carrier: None,
     }))
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Producer,
+    Consumer,
+}
+
 struct GstWebRtc {
     url: Url,
-    /// What consumers see in their lists.
-    name: String,
+    side: Side,
+    /// What consumers see in their lists; who is watched.
+    name: Option<String>,
     /// For a server behind a proxy that asks for one.
     token: Option<Token>,
     tls_ca: Option<std::path::PathBuf>,
@@ -86,21 +103,37 @@ struct GstWebRtc {
 #[async_trait]
 impl Signaller for GstWebRtc {
     fn capabilities(&self) -> Capabilities {
-        CAPABILITIES
+        match self.side {
+            Side::Producer => CAPABILITIES,
+            Side::Consumer => Capabilities {
+                offerer: Offerer::Them,
+                ..CAPABILITIES
+            },
+        }
     }
 
     async fn connect(&mut self) -> Result<Connection, SignallerError> {
         let tls = Tls::new(self.tls_ca.clone());
         let socket = dial::websocket(&self.url, &tls, None, self.token.as_ref()).await?;
         let mut socket = Socket::new(socket);
-        let slow = || SignallerError::Transient("the server does not register us".to_owned());
-        let early = timeout(ENTRY, register(&mut socket, &self.name))
-            .await
-            .unwrap_or_else(|_| Err(slow()))?;
+        let slow = |_| SignallerError::Transient("the server does not register us".to_owned());
         let (incoming_in, incoming) = mpsc::channel(QUEUE);
         let (outgoing, outgoing_out) = mpsc::channel(QUEUE);
-        let carrier = Carrier::new(socket, incoming_in, early);
-        self.carrier = Some(tokio::spawn(carrier.run(outgoing_out)));
+        let carrier = match self.side {
+            Side::Producer => {
+                let name = self.name.as_deref().unwrap_or_default();
+                let entered = timeout(ENTRY, register(&mut socket, name)).await;
+                let early = entered.map_err(slow)??;
+                tokio::spawn(Carrier::new(socket, incoming_in, early).run(outgoing_out))
+            }
+            Side::Consumer => {
+                timeout(ENTRY, enter(&mut socket)).await.map_err(slow)??;
+                let consumer = Consumer::new(self.name.clone());
+                let carried = consumer::carry(socket, consumer, outgoing_out, incoming_in);
+                tokio::spawn(carried)
+            }
+        };
+        self.carrier = Some(carrier);
         Ok(Connection {
             address: None,
             incoming,
@@ -120,15 +153,27 @@ impl Signaller for GstWebRtc {
     }
 }
 
+/// What the server calls us.
+async fn welcome(socket: &mut Socket) -> Result<String, SignallerError> {
+    loop {
+        if let ToPeer::Welcome { peer_id } = socket.receive_json().await? {
+            return Ok(peer_id);
+        }
+    }
+}
+
+/// Is told of producers from now on, and asks who there is.
+async fn enter(socket: &mut Socket) -> Result<(), SignallerError> {
+    let own = welcome(socket).await?;
+    socket.send(&Consumer::status(own)).await?;
+    socket.send(&ToServer::List).await
+}
+
 /// Becomes a producer, and makes sure of it: the server confirms nothing, but
 /// answers in order, so its list of producers must have us. Returns what quick
 /// consumers have said meanwhile.
 async fn register(socket: &mut Socket, name: &str) -> Result<Vec<ToPeer>, SignallerError> {
-    let own = loop {
-        if let ToPeer::Welcome { peer_id } = socket.receive_json().await? {
-            break peer_id;
-        }
-    };
+    let own = welcome(socket).await?;
     let status = ToServer::SetPeerStatus(Status {
         roles: vec![protocol::Role::Producer],
         meta: Some(json!({"name": name})),

@@ -1,12 +1,13 @@
 //! `gstwebrtc(s)://`: gst-plugins-rs' own elements watch, by their signalling
 //! server and by ours.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use sigmund_tests::process::Process;
 use sigmund_tests::{Host, Publisher, Relay, eventually};
 
-use super::theirs::{Screen, plugin};
+use super::theirs::{Screen, launch, plugin};
 use super::{STAMPED, Stage, serve};
 use crate::SOON;
 use crate::server::{Authority, installed};
@@ -167,4 +168,93 @@ fn webrtcsrc_watches_an_rtcsink_without_any_other_server() {
     let mut screen = Screen::open(&stage.viewer, "webrtcsrc", &plugin, &source);
     screen.watch(60);
     leaves(screen, &mut publisher);
+}
+
+/// A moving picture and a tone by their element, listed as `door`.
+fn webrtcsink(host: &Host, plugin: &PathBuf, url: &str) -> Process {
+    let sink = format!(
+        "webrtcsink name=w stun-server=\"\" signaller::uri={url} meta=meta,name=door \
+         congestion-control=disabled"
+    );
+    let pipeline = format!(
+        "{sink} videotestsrc is-live=true pattern=ball ! \
+         video/x-raw,width=320,height=240,framerate=30/1 ! queue ! w. \
+         audiotestsrc is-live=true freq=440 ! queue ! w."
+    );
+    Process::spawn("webrtcsink", launch(host, plugin, &pipeline))
+}
+
+/// What takes it all, raw.
+fn rtcsrc(host: &Host, uri: &str) -> Publisher {
+    let pipeline = format!(
+        "rtcsrc name=src uri={uri} src. ! videoconvert ! video/x-raw,format=I420 ! \
+         identity name=look ! fakesink sync=true src. ! audioconvert ! \
+         audio/x-raw,format=S16LE ! identity name=look-sound ! fakesink sync=true"
+    );
+    Publisher::start(host, &pipeline)
+}
+
+/// So many more moving pictures, and sound.
+#[track_caller]
+fn receives(receiver: &mut Publisher, frames: u64) {
+    let before = receiver.look("look").moved;
+    let heard = receiver.look("look-sound").buffers;
+    eventually(SOON * 3, "moving pictures and sound", || {
+        let sight = receiver.look("look");
+        let sound = receiver.look("look-sound");
+        (sight.moved > before + frames && sound.buffers > heard + frames).then_some(())
+    });
+    let sight = receiver.look("look");
+    assert_eq!((sight.starts, sight.ended), (1, false));
+    let caps = sight.caps.last().unwrap();
+    assert!(caps.contains("width=(int)320, height=(int)240"), "{caps}");
+    receiver.assert_healthy();
+}
+
+#[test]
+fn rtcsrc_watches_webrtcsink_by_its_own_server() {
+    let Some(plugin) = plugin() else { return };
+    let Some(mut stage) = Stage::new() else {
+        return;
+    };
+    let host = stage.lab.host("signalling");
+    let Some(_server) = theirs(&host, None) else {
+        return;
+    };
+    let address = host.address();
+    // It is there first, and waits.
+    let mut receiver = rtcsrc(&stage.viewer, &format!("gstwebrtc://{address}:{PORT}/door"));
+    let url = format!("ws://{address}:{PORT}");
+    let first = webrtcsink(&stage.publisher, &plugin, &url);
+    receives(&mut receiver, 60);
+    // Killed without a word; the next one goes on where it was.
+    drop(first);
+    eventually(SOON * 2, "it is missed", || {
+        receiver.emissions("peer-removed").pop()
+    });
+    let _second = webrtcsink(&stage.publisher, &plugin, &url);
+    receives(&mut receiver, 60);
+    // Whoever comes later and wants no one in particular finds it.
+    let mut other = rtcsrc(&stage.viewer, &format!("gstwebrtc://{address}:{PORT}"));
+    receives(&mut other, 30);
+}
+
+#[test]
+fn rtcsrc_watches_webrtcsink_by_our_server() {
+    let Some(plugin) = plugin() else { return };
+    let Some(mut stage) = Stage::new() else {
+        return;
+    };
+    let host = stage.lab.host("relay");
+    let relay = Relay::start(&host, &["--anonymous", "all"]);
+    let address = host.address();
+    let _sink = webrtcsink(&stage.publisher, &plugin, &format!("ws://{address}:8080"));
+    // As one of their kind, and as one of ours.
+    for uri in [
+        format!("gstwebrtc://{address}:8080/door"),
+        relay.uri("door"),
+    ] {
+        let mut receiver = rtcsrc(&stage.viewer, &uri);
+        receives(&mut receiver, 60);
+    }
 }
