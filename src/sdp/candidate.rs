@@ -1,6 +1,6 @@
 //! Candidate lines (RFC 8839 section 5.1) and trickle fragments (RFC 8840 section 9).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sdp_types::{Attribute, Candidate, CandidateAddress, CandidateType, Session};
 
@@ -122,6 +122,28 @@ pub fn seen_from_outside(line: &str, external: IpAddr) -> Option<String> {
         ..read
     };
     Some(format!("candidate:{outside}"))
+}
+
+/// A relayed candidate of ours that does not tell who stands behind the relay:
+/// its related address is said to be `0.0.0.0` or `::`, port 9 (RFC 8839 section
+/// 5.1). Others as they are.
+pub fn without_base(line: &str) -> String {
+    let read = line.strip_prefix("candidate:").map(str::parse::<Candidate>);
+    match read {
+        Some(Ok(read)) if read.typ == CandidateType::Relay => {
+            let any = match read.address {
+                CandidateAddress::IpAddr(IpAddr::V6(_)) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+                _ => Ipv4Addr::UNSPECIFIED.into(),
+            };
+            let hidden = Candidate {
+                rel_addr: Some(any),
+                rel_port: Some(9),
+                ..read
+            };
+            format!("candidate:{hidden}")
+        }
+        _ => line.to_owned(),
+    }
 }
 
 fn is_mdns(name: &str) -> bool {

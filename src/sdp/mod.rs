@@ -48,7 +48,7 @@ pub use accept::{AcceptedAnswer, accept_answer, transport_mline, with_candidates
 pub use bandwidth::limit_bitrate;
 pub use call::{CallLines, Flow, MAX_CALL_LINES};
 pub use candidate::{
-    CandidateLine, Fragment, check_candidate, seen_from_outside, trickle_fragment,
+    CandidateLine, Fragment, check_candidate, seen_from_outside, trickle_fragment, without_base,
 };
 pub use codec::{Codec, CodecOffer, H264Profile};
 pub use data::{DataPlan, MAX_WIRE};

@@ -168,6 +168,10 @@ impl Session {
             ConnectionEvent::Created(sdp) => self.handle_created(sdp),
             ConnectionEvent::LocalSet => self.handle_local_set(now),
             ConnectionEvent::Candidate(line) if !line.is_empty() => {
+                let line = match self.config.relay_only {
+                    true => sdp::without_base(&line),
+                    false => line,
+                };
                 self.ours.add(now, line, &self.config.external);
             }
             ConnectionEvent::Candidate(_) | ConnectionEvent::GatheringComplete => {

@@ -15,10 +15,13 @@ use super::SignallerError;
 use super::dial::{WebSocket, quote};
 
 /// How often the far side is asked whether it is there.
-const PING: Duration = Duration::from_secs(15);
+const PING: Duration = Duration::from_secs(4);
 
-/// A far side that was not heard for this long is gone.
-const IDLE: Duration = Duration::from_secs(45);
+/// A far side that was not heard for this long is gone. Where our address has
+/// changed, nothing else tells: what is sent from the old one just vanishes.
+/// Media wait for the notes that make them another path, so it is short; to
+/// connect again costs little, as sessions are resumed.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// How long a polite end may take.
 const CLOSE: Duration = Duration::from_secs(1);

@@ -6,11 +6,13 @@
 //! | [`network`] | [`Lab`]: hosts with addresses of their own, joined by a bridge |
 //! | [`internet`] | a public segment, and sites behind routers |
 //! | [`nat`] | what those routers do to the ones behind them |
+//! | [`capture`] | what goes over a wire, told apart by its first byte |
 //! | [`coturn`] | coturn: STUN and TURN by UDP, TCP and TLS |
 //! | [`process`] | programs on those hosts, gone when the test is |
 //! | [`publisher`] | a pipeline in a process of its own, asked and told over a pipe |
 //! | [`relay`] | `sigmund serve` |
 //! | [`sight`] | what came out of a pipeline that receives |
+//! | [`slow`] | lines with delay, loss, a rate and a queue |
 //! | [`stage`] | a publisher and viewers on public hosts, with coturn between |
 //! | [`world`] | two people in such networks, with signalling and TURN to help them |
 //! | [`stamp`] | a counter and a clock drawn into the picture, read back from it |
@@ -33,6 +35,7 @@
 
 pub mod answerer;
 pub mod browser;
+pub mod capture;
 pub mod coturn;
 pub mod description;
 pub mod http;
@@ -47,6 +50,7 @@ pub mod process;
 pub mod publisher;
 pub mod relay;
 pub mod sight;
+pub mod slow;
 pub mod stage;
 pub mod stamp;
 pub mod viewer;

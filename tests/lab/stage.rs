@@ -52,8 +52,15 @@ impl Stage {
             )
         });
         let pipeline = PICTURE.to_owned() + &sinks.collect::<String>();
-        let publisher = Publisher::start(&self.publisher, &pipeline);
+        let log = [("GST_DEBUG", "rtcsession:4")];
+        let publisher = Publisher::start_with(&self.publisher, &pipeline, &log);
         publisher.address();
+        eventually(Duration::from_secs(15), "all streams are there", || {
+            let told =
+                |it: &Event| matches!(it, Event::Message { name, .. } if name == "sigmund-address");
+            let count = publisher.events().iter().filter(|it| told(it)).count();
+            (count >= streams.len()).then_some(())
+        });
         publisher
     }
 

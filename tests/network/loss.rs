@@ -49,7 +49,7 @@ impl Eyes {
     fn picture(&mut self) -> u64 {
         match self {
             Self::Chromium(browser) => {
-                let script = "const v = lab.video(); return v ? v.currentTime * 1000 : 0;";
+                let script = "return lab.video()?.getVideoPlaybackQuality().totalVideoFrames ?? 0;";
                 let answer = browser.try_ask(&format!("{} {script}", page::SCRIPT), &[]);
                 answer.ok().as_ref().and_then(Value::as_f64).unwrap_or(0.0) as u64
             }
@@ -162,7 +162,7 @@ impl Play {
     }
 }
 
-const LOG: (&str, &str) = ("GST_DEBUG", "rtc*:4,sigmund*:4");
+const LOG: (&str, &str) = ("GST_DEBUG", "rtc*:4");
 
 fn publish(world: &World, site: &Site, properties: &str) -> Publisher {
     let sink = format!(

@@ -1,8 +1,11 @@
 //! Paths through NATs and firewalls, STUN and TURN.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+mod candidates;
 mod kinds;
 mod loss;
 mod matrix;
 mod picture;
+mod slow;
 mod turn;
+mod wire;

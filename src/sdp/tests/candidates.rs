@@ -79,6 +79,18 @@ fn what_is_seen_from_outside_is_told() {
 }
 
 #[test]
+fn who_stands_behind_a_relay_can_be_hidden() {
+    let relay = "candidate:3 1 UDP 505414143 203.0.113.10 57194 typ relay raddr 192.0.2.7 rport 58";
+    let hidden = "candidate:3 1 UDP 505414143 203.0.113.10 57194 typ relay raddr 0.0.0.0 rport 9";
+    assert_eq!(without_base(relay), hidden);
+    let relay = "candidate:3 1 UDP 7 2001:db8::10 57194 typ relay raddr 2001:db8::7 rport 58";
+    assert!(without_base(relay).ends_with("raddr :: rport 9"));
+    let host = "candidate:1 1 UDP 2015363327 192.0.2.7 40000 typ host";
+    assert_eq!(without_base(host), host);
+    assert_eq!(without_base("nonsense"), "nonsense");
+}
+
+#[test]
 fn garbage_never_reaches_ice() {
     let long = format!(
         "candidate:1 1 UDP 1 192.0.2.1 9 typ host {}",

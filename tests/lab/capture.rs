@@ -1,0 +1,160 @@
+//! What goes over a host's wire: captured by tcpdump, told apart by its first
+//! byte (RFC 7983).
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::eventually;
+use crate::network::Host;
+use crate::process::{Process, log_directory};
+
+/// tcpdump at work.
+#[derive(Debug)]
+pub struct Capture {
+    file: PathBuf,
+    process: Process,
+}
+
+/// One UDP datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Who sent it, and to whom.
+    pub ends: [(IpAddr, u16); 2],
+    /// What it holds.
+    pub payload: Vec<u8>,
+}
+
+/// What a datagram is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// STUN, TURN's requests and indications.
+    Stun,
+    /// TURN's ChannelData, whose content is looked at by [`Datagram::inner`].
+    Channel,
+    /// DTLS.
+    Dtls,
+    /// SRTP.
+    Rtp,
+    /// SRTCP.
+    Rtcp,
+    /// None of these.
+    Other,
+}
+
+impl Capture {
+    /// Starts one of all IPv4 on `eth0`.
+    pub fn start(host: &Host, name: &str) -> Self {
+        let file = log_directory().join(format!("{}-{name}.pcap", std::process::id()));
+        let mut command = host.command("tcpdump");
+        let path = file.to_string_lossy().into_owned();
+        command.args([
+            "-i",
+            "eth0",
+            "-n",
+            "-U",
+            "--immediate-mode",
+            "-s",
+            "0",
+            "-w",
+            &path,
+            "ip",
+        ]);
+        let process = Process::spawn("tcpdump", command);
+        let what = "tcpdump listens";
+        eventually(Duration::from_secs(10), what, || {
+            process.log().contains("listening on").then_some(())
+        });
+        Self { file, process }
+    }
+
+    /// Ends it; the UDP datagrams in their order.
+    pub fn finish(mut self) -> Vec<Datagram> {
+        // What the kernel has is written a moment later.
+        std::thread::sleep(Duration::from_millis(300));
+        self.process.kill();
+        let bytes = fs::read(&self.file).unwrap_or_default();
+        let _ = fs::remove_file(&self.file);
+        assert!(bytes.len() > 24, "tcpdump has written nothing");
+        packets(&bytes).filter_map(datagram).collect()
+    }
+}
+
+impl Datagram {
+    /// What it is.
+    pub fn class(&self) -> Class {
+        classify(&self.payload)
+    }
+
+    /// What TURN wraps: of ChannelData and of Send and Data indications. Else
+    /// itself.
+    pub fn inner(&self) -> Vec<u8> {
+        match self.class() {
+            Class::Channel => self.payload.get(4..).unwrap_or_default().to_vec(),
+            Class::Stun => wrapped(&self.payload).unwrap_or_else(|| self.payload.clone()),
+            _ => self.payload.clone(),
+        }
+    }
+}
+
+/// By the first byte, as RFC 7983 section 7 has it; RTCP by RFC 5761 section 4.
+pub fn classify(payload: &[u8]) -> Class {
+    match (payload.first(), payload.get(1)) {
+        (Some(0..=3), _) => Class::Stun,
+        (Some(20..=63), _) => Class::Dtls,
+        (Some(64..=79), _) => Class::Channel,
+        (Some(128..=191), Some(192..=223)) => Class::Rtcp,
+        (Some(128..=191), _) => Class::Rtp,
+        _ => Class::Other,
+    }
+}
+
+/// The DATA attribute (RFC 8656 section 18.4) of a Send or Data indication.
+fn wrapped(stun: &[u8]) -> Option<Vec<u8>> {
+    let kind = u16::from_be_bytes([*stun.first()?, *stun.get(1)?]);
+    if !matches!(kind, 0x0016 | 0x0017) {
+        return None;
+    }
+    let mut rest = stun.get(20..)?;
+    loop {
+        let kind = u16::from_be_bytes([*rest.first()?, *rest.get(1)?]);
+        let length = usize::from(u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?]));
+        if kind == 0x0013 {
+            return rest.get(4..4 + length).map(<[u8]>::to_vec);
+        }
+        rest = rest.get(4 + length.next_multiple_of(4)..)?;
+    }
+}
+
+/// The packets of a pcap file in this machine's byte order.
+fn packets(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = file.get(24..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let length = rest.get(8..12)?.try_into().ok()?;
+        let length = u32::from_ne_bytes(length) as usize;
+        let packet = rest.get(16..16 + length)?;
+        rest = rest.get(16 + length..)?;
+        Some(packet)
+    })
+}
+
+/// Of Ethernet, IPv4, UDP, not fragmented.
+fn datagram(frame: &[u8]) -> Option<Datagram> {
+    let ip = frame.get(14..)?;
+    let header = usize::from(ip.first()? & 15) * 4;
+    if *ip.get(9)? != 17 {
+        return None;
+    }
+    let address = |at: usize| -> Option<IpAddr> {
+        let four: [u8; 4] = ip.get(at..at + 4)?.try_into().ok()?;
+        Some(Ipv4Addr::from(four).into())
+    };
+    let udp = ip.get(header..)?;
+    let port = |at: usize| Some(u16::from_be_bytes([*udp.get(at)?, *udp.get(at + 1)?]));
+    let length = usize::from(port(4)?);
+    Some(Datagram {
+        ends: [(address(12)?, port(0)?), (address(16)?, port(2)?)],
+        payload: udp.get(8..length)?.to_vec(),
+    })
+}
