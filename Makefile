@@ -48,8 +48,11 @@ unit: packages ## tests of single modules: first what decides, without any netwo
 	@$(TIER) sigmund --features net,nats
 	@$(TIER) gst-plugin-sigmund
 
-lab: test-packages test-tools ## tests of the test bench itself: networks, viewers, clips
-	@$(TIER) sigmund-tests --test lab
+lab: test-packages test-tools ## tests of the test bench itself; SCENARIO=symmetric,only-443: such networks, to look at
+	@if [[ -n '$(SCENARIO)' ]]; then \
+	  cargo build --quiet --package sigmund-tests --package gst-plugin-sigmund && \
+	  exec "$(OUT)/sigmund-lab" '$(SCENARIO)'; \
+	else $(TIER) sigmund-tests --test lab; fi
 
 network: test-packages test-tools ## paths through NATs and firewalls, STUN and TURN
 	@$(TIER) sigmund-tests --test network

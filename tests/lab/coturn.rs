@@ -83,6 +83,11 @@ impl Coturn {
         self.process = None;
     }
 
+    /// The file that it logs to.
+    pub fn log_file(&self) -> String {
+        self.path("turn.log")
+    }
+
     /// All that it has logged, since it started first.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.folder.join("turn.log")).unwrap_or_default();

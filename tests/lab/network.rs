@@ -122,6 +122,11 @@ impl Host {
         self.address
     }
 
+    /// The name of its namespace, for `ip netns exec`.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// Its IPv6 address, if it has one.
     pub fn address6(&self) -> Option<Ipv6Addr> {
         self.address6
@@ -226,8 +231,8 @@ fn remove(namespace: &str) {
         .output();
 }
 
-/// Removes what earlier runs left when they were killed.
-fn sweep() {
+/// Removes what runs left that were killed: all whose maker is gone.
+pub fn sweep() {
     let Ok(entries) = fs::read_dir("/run/netns") else {
         return;
     };

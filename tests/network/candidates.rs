@@ -3,12 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sigmund_tests::browser::{Browser, Kind};
 use sigmund_tests::coturn::Accounts;
 use sigmund_tests::internet::Families;
 use sigmund_tests::viewer::{Manners, Viewer};
-use sigmund_tests::world::{Leg, Path, World};
-use sigmund_tests::{Nat, Publisher, Stage, eventually, page};
+use sigmund_tests::{Nat, Publisher, Stage, eventually};
 
 fn stage() -> Option<Stage> {
     Stage::new(
@@ -211,29 +209,20 @@ fn ipv6_alone_and_both_families() {
     }
 }
 
-/// The publisher can be reached, and the viewer may use no UDP.
 #[test]
-fn over_tcp_there_is_a_direct_path_where_udp_is_blocked() {
-    let Some(mut world) = World::new() else {
-        return;
+fn candidates_over_tcp_are_gathered_where_wanted() {
+    let Some(stage) = stage() else { return };
+    let _publisher = stage.publish(&[("with", "ice-tcp=true"), ("without", "")]);
+    let told = |stream| {
+        let viewer = Viewer::join_silent(&stage.viewer, &stage.whep(stream));
+        viewer.watch(5);
+        viewer.resource().answer.clone()
     };
-    let site = world.internet.site("none", Nat::None);
-    let _publisher = world.publish(&site, "none", "ice-tcp=true");
-    let viewer = world.internet.site("v", Nat::UdpBlocked);
-    let trust = world.turn.chromium_trust();
-    let browser = Browser::start_with(viewer.host(), Kind::Chromium, &[&trust]);
-    eventually(Duration::from_secs(20), "the stream is there", || {
-        (world.relay.streams(world.turn.host())?.len() == 1).then_some(())
-    });
-    browser.open(&world.relay.page("none"));
-    page::await_playing(&browser);
-    assert!(page::frames(&browser, 2) > 10);
-    let before = (site.flows(), viewer.flows());
-    page::frames(&browser, 1);
-    let path = Path::observed(
-        (&site, &before.0, &site.flows()),
-        (&viewer, &before.1, &viewer.flows()),
-        world.turn.host().address().into(),
-    );
-    assert_eq!(path, Some(Path::Direct(Leg::Tcp)));
+    let passive = |answer: &str| {
+        let mut lines = answer.lines().filter(|it| it.starts_with("a=candidate:"));
+        lines.any(|it| it.contains(" TCP ") && it.contains("tcptype passive"))
+    };
+    let with = told("with");
+    assert!(passive(&with), "{with}");
+    assert!(!passive(&told("without")));
 }

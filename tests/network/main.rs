@@ -6,6 +6,7 @@ mod kinds;
 mod loss;
 mod matrix;
 mod picture;
+mod scenario;
 mod slow;
 mod turn;
 mod wire;
