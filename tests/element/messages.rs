@@ -77,3 +77,59 @@ fn each_size_and_kind_goes_from_pad_to_pad_and_words_come_back() {
         receiver.assert_healthy();
     }
 }
+
+/// In a call both sides have the pads, and a pad is one channel both ways.
+#[test]
+fn in_a_call_both_sides_have_the_pads() {
+    let Some(stage) = Stage::new() else { return };
+    let host = stage.server.address();
+    let caller = |uri: &str, pads: &str, source: &str| {
+        format!(
+            "rtcpeer name=call uri={uri} {pads} \
+             call.{source} ! appsink name=out sync=false async=false"
+        )
+    };
+    let both = |properties: &str| {
+        format!(
+            "data_0::label=chat data_0::overflow=block {properties} \
+             appsrc name=in format=time is-live=true ! call.data_0"
+        )
+    };
+    let listens = format!("listen://{host}:8080/room allow-anonymous=true");
+    let mut first = Publisher::start(&stage.server, &caller(&listens, &both(""), "data_src_0"));
+    first.address();
+    let joins = format!("sigmund+ws://{host}:8080/room");
+    // The other one has a pad of its own for it, or is shown one.
+    for pads in [both(""), String::new()] {
+        let mut second = Publisher::start(&stage.viewer, &caller(&joins, &pads, "data_src_0"));
+        let mut seed = 0;
+        for (size, text) in [(0, false), (5, true), (64 * K, false), (256 * K, true)] {
+            seed += 1;
+            first.push("in", seed, size, text, 1);
+            let what = format!("{size} bytes");
+            let got = eventually(2 * SOON, &what, || second.pull("out", 1).pop());
+            assert!(got.is(seed, size, text), "{what}: {got:?}");
+            assert_eq!(got.label.as_deref(), Some("chat"));
+        }
+        if pads.is_empty() {
+            let said = second.ask(Command::Say {
+                element: "call".into(),
+                pad: "chat".into(),
+                peer: String::new(),
+                text: "hello".into(),
+            });
+            assert_eq!(said, true);
+        } else {
+            second.push("in", 1, 5, true, 1);
+        }
+        let hello = eventually(SOON, "hello", || first.pull("out", 1).pop());
+        assert_eq!((hello.size, hello.text), (5, true));
+        first.assert_healthy();
+        second.assert_healthy();
+        drop(second);
+        eventually(4 * SOON, "it has gone", || {
+            let there = first.count(Command::Connections);
+            (there == 0).then_some(())
+        });
+    }
+}

@@ -111,12 +111,20 @@ pub(crate) fn signals(pipeline: &gst::Pipeline) {
                 continue;
             }
             element.connect(name, false, move |values| {
-                let arguments = values[1..].iter().map(json::value).collect();
+                let arguments = values[1..].iter().map(argument).collect();
                 let name = name.to_owned();
                 report(&Event::Signal { name, arguments });
                 None
             });
         }
+    }
+}
+
+/// Of a large message, the length is told.
+fn argument(value: &glib::Value) -> serde_json::Value {
+    match value.get::<glib::Bytes>() {
+        Ok(bytes) if bytes.len() > 1024 => serde_json::json!(bytes.len()),
+        _ => json::value(value),
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
 
+use super::source::Timing;
+
 /// From 1900, where NTP begins, to 1970, in ns.
 const EPOCH: i128 = 2_208_988_800_000_000_000;
 
@@ -38,6 +40,12 @@ impl FarClock {
                 *self.offset() = Some(i128::from(running.nseconds()) - (ntp - EPOCH));
             }
         }
+    }
+
+    /// The same for who asks later.
+    pub(super) fn timing(&self) -> Timing {
+        let clock = self.clone();
+        Box::new(move |wall| clock.running(wall))
     }
 
     /// The running time at which it was `wall`, in ns since 1970.

@@ -5,8 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use gst::prelude::*;
 use sigmund::data::{Channel, Overflow};
 
-use super::source::Timing;
-use super::{DataTrack, Delivery, FarClock, Outlet, register_meta};
+use super::{DataPads, DataTrack, Delivery, FarClock, Outlet, register_meta};
 
 /// The most pads; channels that would need more are refused.
 const MOST: usize = 32;
@@ -16,6 +15,8 @@ const MOST: usize = 32;
 pub(crate) struct IncomingChannels {
     element: glib::WeakRef<gst::Element>,
     template: gst::PadTemplate,
+    /// The sink pads of the element, which have source pads of their own.
+    pads: DataPads,
     clock: FarClock,
     state: Mutex<State>,
 }
@@ -33,12 +34,14 @@ impl std::fmt::Debug for IncomingChannels {
 }
 
 impl IncomingChannels {
-    /// None yet. Their pads are made from `template`, whose name is `data_%u`.
-    pub(crate) fn new(element: &gst::Element, template: gst::PadTemplate) -> Self {
+    /// None yet. Their pads are made from `template`, and numbered; those that
+    /// go with `pads` have their numbers already.
+    pub(crate) fn new(element: &gst::Element, template: gst::PadTemplate, pads: DataPads) -> Self {
         register_meta();
         Self {
             element: element.downgrade(),
             template,
+            pads,
             clock: FarClock::default(),
             state: Mutex::default(),
         }
@@ -70,18 +73,30 @@ impl IncomingChannels {
         if state.stopped || state.tracks.len() >= MOST {
             return None;
         }
-        let name = format!("data_{}", state.tracks.len());
+        let name = self.free_name(&state.tracks);
         let channel = Channel {
             label: Some(label.to_owned()),
             ..Channel::default()
         };
         let track = DataTrack::new(&name, channel, Overflow::default());
-        let clock = self.clock.clone();
-        let timing: Timing = Box::new(move |wall| clock.running(wall));
-        let delivery = Delivery::new(&element, self.template.clone(), name, Some(timing));
+        let timing = Some(self.clock.timing());
+        let delivery = Delivery::new(&element, self.template.clone(), name, timing);
         track.set_outlet(Some(Outlet::new(Box::new(delivery))));
         state.tracks.push(track.clone());
         Some(track)
+    }
+
+    /// The first of the template that no pad has, seen from the tracks.
+    fn free_name(&self, tracks: &[DataTrack]) -> String {
+        let prefix = self.template.name_template().trim_end_matches("%u");
+        let numbers: Vec<_> = self.pads.tracks().iter().map(number).collect();
+        let is_free = |name: &String, at: &usize| {
+            let taken = tracks.iter().any(|it| it.name() == name);
+            !taken && !numbers.contains(&Some(*at))
+        };
+        let mut names = (0..).map(|at: usize| (format!("{prefix}{at}"), at));
+        let free = names.find(|(name, at)| is_free(name, at));
+        free.map(|(name, _)| name).unwrap_or_default()
     }
 
     /// EOS from the application goes out of the pads.
@@ -113,10 +128,15 @@ impl IncomingChannels {
         }
     }
 
+    /// All that are there, those that go with sink pads too.
     fn pads(&self) -> Vec<gst::Pad> {
         let element = self.element.upgrade();
         let pads = element.into_iter().flat_map(|element| element.src_pads());
         let ours = |pad: &gst::Pad| pad.pad_template().as_ref() == Some(&self.template);
         pads.filter(ours).collect()
     }
+}
+
+fn number(track: &DataTrack) -> Option<usize> {
+    track.name().rsplit('_').next()?.parse().ok()
 }

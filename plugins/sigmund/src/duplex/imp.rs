@@ -9,11 +9,13 @@ use gst::subclass::prelude::*;
 use sigmund::signaller::app::AppHandle;
 
 use super::settings::{self, Plan, Settings};
+use crate::data::pads::SOURCES as DATA_SOURCES;
+use crate::data::{DataPad, DataPads, IncomingChannels, data_signals};
 use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
 use crate::element::{
-    HEARD_AUDIO, HEARD_VIDEO, HouseClock, Names, Opening, RtcSinkPad, SENT_AUDIO, SENT_VIDEO,
-    add_track, child_by_index, child_by_name, common_signals, drop_pad, encoder_setup, goes_out,
-    opening, read, specs,
+    HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, HouseClock, Names, Opening, RtcSinkPad, SENT_AUDIO,
+    SENT_VIDEO, add_track, child_by_index, child_by_name, common_signals, drop_pad, encoder_setup,
+    goes_out, opening, read, specs,
 };
 use crate::media::{Track, encoders};
 use crate::receive::Outlets;
@@ -35,17 +37,19 @@ const SOURCES: &str = "_src";
 pub struct RtcPeer {
     settings: Mutex<Settings>,
     state: Mutex<State>,
+    pub(super) data: DataPads,
     house: HouseClock,
 }
 
 /// What streaming has made.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     tracks: Vec<(RtcSinkPad, Track)>,
     /// Pads requested so far, for their names.
     requested: u32,
-    host: Option<Host>,
+    pub(super) host: Option<Host>,
     outlets: Option<Arc<Outlets>>,
+    pub(super) channels: Option<Arc<IncomingChannels>>,
     /// The application's end of `app:`.
     app: Option<AppHandle>,
 }
@@ -55,7 +59,7 @@ impl RtcPeer {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -78,6 +82,9 @@ impl RtcPeer {
     /// NULL → READY: everything that can be wrong without opening a port.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
+        self.data
+            .check(true)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
         opening::check(&plan.uri, plan.options)?;
         // Probing encoders takes a moment: done before anybody calls.
         runtime::detach(move || {
@@ -117,9 +124,10 @@ impl RtcPeer {
                 .map(|(pad, track)| (track.clone(), pad.encoder_settings()))
                 .collect()
         };
+        let (pads, channels) = self.start_data();
         let config = HostConfig {
             tracks: known.clone(),
-            pads: Vec::new(),
+            pads,
             element: bin.downgrade(),
             signaller,
             house: self.house.subscribe(),
@@ -132,7 +140,7 @@ impl RtcPeer {
                 codecs: plan.receives,
                 outlets: outlets.clone(),
                 latency: plan.latency,
-                channels: None,
+                channels: channels.clone(),
             }),
             call: true,
             network: plan.network,
@@ -156,12 +164,14 @@ impl RtcPeer {
         }
         state.host = Some(host);
         state.outlets = Some(outlets);
+        state.channels = channels;
         state.app = Some(app);
         Ok(())
     }
 
     /// PAUSED → READY: ends the session, then the source pads.
     fn stop(&self) {
+        self.data.flush();
         let mut state = self.state();
         let (host, outlets) = (state.host.take(), state.outlets.take());
         state.app = None;
@@ -172,6 +182,7 @@ impl RtcPeer {
         if let Some(outlets) = outlets {
             outlets.remove_all();
         }
+        self.stop_data();
         self.house.clear();
     }
 
@@ -190,9 +201,9 @@ impl RtcPeer {
     }
 
     /// With sink pads, the end of the pipeline is an end of ours, too.
-    fn update_flags(&self) {
+    pub(super) fn update_flags(&self) {
         let obj = self.obj();
-        if self.state().tracks.is_empty() {
+        if self.state().tracks.is_empty() && self.data.is_empty() {
             obj.unset_element_flags(gst::ElementFlags::SINK);
         } else {
             obj.set_element_flags(gst::ElementFlags::SINK);
@@ -242,6 +253,10 @@ impl ObjectImpl for RtcPeer {
                 Some(peer.imp().feed(json))
             });
             all.push(encoder_setup());
+            all.extend(data_signals(|peer| {
+                let peer = peer.get::<super::RtcPeer>().ok()?;
+                Some(peer.imp().data_tracks())
+            }));
             all
         });
         &SIGNALS
@@ -284,6 +299,9 @@ impl ElementImpl for RtcPeer {
                 ("audio_%u", Sink, Request, SENT_AUDIO, ours),
                 ("video_src_%u", Src, Sometimes, HEARD_VIDEO, theirs),
                 ("audio_src_%u", Src, Sometimes, HEARD_AUDIO, theirs),
+                // A link takes the first that fits: data is for what fits nothing else.
+                ("data_%u", Sink, Request, "ANY", DataPad::static_type()),
+                (DATA_SOURCES, Src, Sometimes, HEARD_DATA, theirs),
             ];
             all.into_iter()
                 .filter_map(|(name, direction, presence, caps, kind)| {
@@ -302,6 +320,9 @@ impl ElementImpl for RtcPeer {
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
         let name = name.map_or_else(|| self.pad_name(template), str::to_owned);
+        if template.name_template().starts_with("data") {
+            return self.request_data_pad(template, &name);
+        }
         let obj = self.obj();
         let house = self.house.subscribe();
         // Live: nothing waits for a first picture.
@@ -318,6 +339,9 @@ impl ElementImpl for RtcPeer {
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
+        if self.release_data_pad(pad) {
+            return;
+        }
         let mut state = self.state();
         let ours = |(it, _): &(RtcSinkPad, Track)| it.upcast_ref::<gst::Pad>() == pad;
         let Some(index) = state.tracks.iter().position(ours) else {
@@ -340,8 +364,14 @@ impl ElementImpl for RtcPeer {
         if event.type_() != gst::EventType::Eos {
             return self.parent_send_event(event);
         }
-        let outlets = self.state().outlets.clone();
+        let (outlets, channels) = {
+            let state = self.state();
+            (state.outlets.clone(), state.channels.clone())
+        };
         let Some(outlets) = outlets else { return false };
+        if let Some(channels) = channels {
+            runtime::detach(move || channels.send_eos());
+        }
         outlets.send_eos();
         true
     }
@@ -395,8 +425,8 @@ impl RtcPeer {
     /// The pads with properties of their own.
     fn pads(&self) -> Vec<gst::GhostPad> {
         let state = self.state();
-        let pads = state.tracks.iter().map(|(pad, _)| pad);
-        pads.cloned().map(Cast::upcast).collect()
+        let media = state.tracks.iter().map(|(pad, _)| pad.clone().upcast());
+        media.chain(self.data.pads()).collect()
     }
 }
 

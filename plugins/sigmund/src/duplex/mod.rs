@@ -10,6 +10,7 @@
 //! requested and released in the middle of a call. The source pads stay while far
 //! sides come and go.
 
+mod data;
 mod imp;
 mod settings;
 

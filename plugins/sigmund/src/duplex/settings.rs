@@ -95,7 +95,10 @@ impl Settings {
         Ok(Plan {
             uri: self.common.uri(element_name),
             options: Options {
-                receives: Some(Receives::from(receives.as_slice())),
+                receives: Some(Receives {
+                    data: true,
+                    ..Receives::from(receives.as_slice())
+                }),
                 ..options
             },
             network: self.common.network()?,

@@ -10,3 +10,6 @@ pub(crate) const SENT_AUDIO: &str = "audio/x-raw, rate=48000; audio/x-raw; \
 pub(crate) const HEARD_VIDEO: &str = "video/x-h264; video/x-vp8; video/x-raw(ANY); \
     application/x-rtp, media=video";
 pub(crate) const HEARD_AUDIO: &str = "audio/x-opus; audio/x-raw; application/x-rtp, media=audio";
+
+/// What messages are; each channel brings both kinds.
+pub(crate) const HEARD_DATA: &str = "text/x-raw, format=utf8; application/octet-stream";

@@ -11,7 +11,7 @@ mod property;
 mod settings;
 mod signals;
 
-pub(crate) use caps::{HEARD_AUDIO, HEARD_VIDEO, SENT_AUDIO, SENT_VIDEO};
+pub(crate) use caps::{HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, SENT_AUDIO, SENT_VIDEO};
 pub(crate) use house::HouseClock;
 pub(crate) use object::{Names, child_by_index, child_by_name, goes_out, read, specs};
 pub(crate) use opening::Opening;

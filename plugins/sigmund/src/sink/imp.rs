@@ -8,10 +8,10 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use sigmund::signaller::app::AppHandle;
 
-use super::data::SOURCES;
 use super::settings::{self, Plan, Settings};
 use super::signals;
-use crate::data::{DataInput, DataPad, DataTrack};
+use crate::data::pads::SOURCES;
+use crate::data::{DataPad, DataPads, DataTrack};
 use crate::driver::{self, Host, HostConfig, Snapshot};
 use crate::element::{
     HouseClock, Names, Opening, RtcSinkPad, SENT_AUDIO, SENT_VIDEO, add_track, child_by_index,
@@ -32,6 +32,7 @@ pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 pub struct RtcSink {
     settings: Mutex<Settings>,
     state: Mutex<State>,
+    pub(super) data: DataPads,
     house: HouseClock,
 }
 
@@ -39,7 +40,6 @@ pub struct RtcSink {
 #[derive(Debug, Default)]
 pub(super) struct State {
     tracks: Vec<(RtcSinkPad, Track)>,
-    pub(super) data: Vec<(DataPad, DataInput)>,
     /// The channel on which viewers say what they do at the picture.
     pub(super) navigation: Option<DataTrack>,
     /// Pads requested so far, for their names.
@@ -75,7 +75,8 @@ impl RtcSink {
     /// NULL → READY: everything that can be wrong without opening a port.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
-        self.check_data(plan.max_peers)
+        self.data
+            .check(plan.max_peers == 1)
             .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
         opening::check(&plan.uri, plan.options)?;
         // Probing encoders takes a moment: done before the first viewer comes.
@@ -178,7 +179,7 @@ impl RtcSink {
 
     /// PAUSED → READY: ends all sessions and waits until they are gone.
     fn stop(&self) {
-        self.flush_data();
+        self.data.flush();
         let mut state = self.state();
         let host = state.host.take();
         state.app = None;
@@ -362,7 +363,7 @@ impl ElementImpl for RtcSink {
             transition,
             gst::StateChange::ReadyToPaused | gst::StateChange::PlayingToPaused
         );
-        if waits && result.is_ok() && !self.state().data.is_empty() {
+        if waits && result.is_ok() && !self.data.is_empty() {
             return Ok(gst::StateChangeSuccess::NoPreroll);
         }
         result
@@ -382,8 +383,7 @@ impl RtcSink {
     fn pads(&self) -> Vec<gst::GhostPad> {
         let state = self.state();
         let media = state.tracks.iter().map(|(pad, _)| pad.clone().upcast());
-        let data = state.data.iter().map(|(pad, _)| pad.clone().upcast());
-        media.chain(data).collect()
+        media.chain(self.data.pads()).collect()
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn all() -> &'static [Signal] {
         all.push(encoder_setup());
         all.extend(data_signals(|sink| {
             let sink = sink.get::<super::RtcSink>().ok()?;
-            Some(sink.imp().data_tracks())
+            Some(sink.imp().data.tracks())
         }));
         all
     });

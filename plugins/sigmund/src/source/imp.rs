@@ -10,11 +10,11 @@ use sigmund::ladder::Limits;
 use sigmund::signaller::app::AppHandle;
 
 use super::settings::{self, Plan, Settings};
-use crate::data::{IncomingChannels, data_signals};
+use crate::data::{DataPads, IncomingChannels, data_signals};
 use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
 use crate::element::{
-    HEARD_AUDIO, HEARD_VIDEO, HouseClock, Names, Opening, common_signals, goes_out, opening, read,
-    specs,
+    HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, HouseClock, Names, Opening, common_signals, goes_out,
+    opening, read, specs,
 };
 use crate::receive::Outlets;
 use crate::runtime;
@@ -27,9 +27,8 @@ pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// Of messages: any channel brings both.
+/// The data pads, by their template.
 const DATA: &str = "data_%u";
-const DATA_CAPS: &str = "text/x-raw, format=utf8; application/octet-stream";
 
 #[derive(Debug, Default)]
 pub struct RtcSrc {
@@ -98,7 +97,8 @@ impl RtcSrc {
         let outlets = Arc::new(Outlets::new(&bin, "", plan.latency, Arc::new(on_problem)));
         let template = self.obj().pad_template(DATA);
         let template = template.filter(|_| plan.data_channels);
-        let channels = template.map(|it| Arc::new(IncomingChannels::new(&element, it)));
+        let channels =
+            template.map(|it| Arc::new(IncomingChannels::new(&element, it, DataPads::default())));
         let config = HostConfig {
             tracks: Vec::new(),
             pads: Vec::new(),
@@ -243,7 +243,7 @@ impl ElementImpl for RtcSrc {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let data = (DATA, DATA_CAPS);
+            let data = (DATA, HEARD_DATA);
             [("video_%u", HEARD_VIDEO), ("audio_%u", HEARD_AUDIO), data]
                 .into_iter()
                 .filter_map(|(name, caps)| {
