@@ -1,5 +1,6 @@
 //! `rtcpeer` talks with `rtcpeer`, each in a process of its own.
 
+use sigmund_tests::publisher::Command;
 use sigmund_tests::sight::Sight;
 use sigmund_tests::{Host, Publisher, Relay, eventually};
 
@@ -7,11 +8,11 @@ use crate::scenes::{PICTURE, SOON, SOUND, Stage};
 
 /// Where pictures are looked at.
 const LOOK: &str = "call.video_src_0 ! videoconvert ! video/x-raw,format=I420 ! \
-    identity name=look ! fakesink sync=true";
+    identity name=look ! fakesink sync=true async=false";
 
 /// Where sound is listened to.
 const LISTEN: &str = "call.audio_src_0 ! audioconvert ! audio/x-raw,format=S16LE ! \
-    identity name=look-sound ! fakesink sync=true";
+    identity name=look-sound ! fakesink sync=true async=false";
 
 /// 880 Hz.
 const OTHER_SOUND: &str = "audiotestsrc is-live=true freq=880 ! queue name=sound";
@@ -96,6 +97,63 @@ fn the_same_over_a_server_between_them() {
     // Who was first does not matter.
     hears(&mut host, 880.0);
     hears(&mut guest, 440.0);
+    host.assert_healthy();
+    guest.assert_healthy();
+}
+
+fn add(name: &str, description: &str, template: &str) -> Command {
+    Command::Add {
+        name: name.into(),
+        description: description.into(),
+        to: "call".into(),
+        template: template.into(),
+    }
+}
+
+#[test]
+fn tracks_are_added_in_the_middle_of_a_call_and_taken_away() {
+    let Some(stage) = Stage::new() else { return };
+    let mut host = listening(&stage, &[PICTURE]);
+    let mut guest = calling(&stage, &[PICTURE]);
+    sees(&mut host);
+    sees(&mut guest);
+    // The guest asks for an offer, the host makes one.
+    let tone = |freq: u32| format!("audiotestsrc is-live=true freq={freq}");
+    guest.ask(add("late", &tone(880), "audio_%u"));
+    hears(&mut host, 880.0);
+    host.ask(add("late", &tone(440), "audio_%u"));
+    hears(&mut guest, 440.0);
+    // Another picture has an m-line of its own, and a pad of its own.
+    let ball = "videotestsrc is-live=true ! capsfilter caps=video/x-raw,width=320,height=240,framerate=15/1";
+    guest.ask(add("second", ball, "video_%u"));
+    let attach = Command::Attach {
+        name: "other".into(),
+        description: "videoconvert ! fakesink name=other-picture".into(),
+        to: "call".into(),
+        pad: "video_src_1".into(),
+    };
+    eventually(SOON, "a second picture", || {
+        host.request(attach.clone()).ok()
+    });
+    eventually(SOON, "it moves", || {
+        let stats = host.get("other-picture", "stats");
+        (stats["rendered"].as_u64()? > 30).then_some(())
+    });
+    // What goes takes nothing else with it, and may come back.
+    guest.ask(Command::Remove {
+        name: "late".into(),
+    });
+    eventually(SOON, "silence", || {
+        let before = host.look("look-sound").buffers;
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        (host.look("look-sound").buffers == before).then_some(())
+    });
+    hears(&mut guest, 440.0);
+    sees(&mut host);
+    guest.ask(add("back", &tone(660), "audio_%u"));
+    hears(&mut host, 660.0);
+    assert_eq!(host.emissions("peer-added").len(), 1, "it is one call");
+    assert_eq!(host.ask(Command::Connections), 1);
     host.assert_healthy();
     guest.assert_healthy();
 }

@@ -54,11 +54,11 @@ fn attach(
     to: &gst::Element,
     pad: &str,
 ) -> Result<Value, String> {
+    let source = to.static_pad(pad).ok_or("it has no such pad")?;
     let branch = gst::parse::bin_from_description_with_name(description, true, name);
     let branch = branch.map_err(|e| e.to_string())?;
     pipeline.add(&branch).map_err(|e| e.to_string())?;
     branch.sync_state_with_parent().map_err(|e| e.to_string())?;
-    let source = to.static_pad(pad).ok_or("it has no such pad")?;
     let sink = branch.static_pad("sink").ok_or("no open end")?;
     source.link(&sink).map_err(|e| e.to_string())?;
     Ok(Value::Null)

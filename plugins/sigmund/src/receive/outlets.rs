@@ -94,7 +94,10 @@ impl Outlets {
             outlet.expose(&host)?;
         }
         if !new.is_empty() {
-            host.no_more_pads();
+            // In a call, more may come at any time.
+            if self.suffix.is_empty() {
+                host.no_more_pads();
+            }
             self.tell_latency();
         }
         Ok(all)
