@@ -4,7 +4,7 @@ use sigmund_tests::publisher::Command;
 use sigmund_tests::sight::Sight;
 use sigmund_tests::{Host, Publisher, Relay, eventually};
 
-use crate::scenes::{PICTURE, SOON, SOUND, Stage};
+use crate::scenes::{PICTURE, SMALL, SOON, SOUND, Stage};
 
 /// Where pictures are looked at.
 const LOOK: &str = "call.video_src_0 ! videoconvert ! video/x-raw,format=I420 ! \
@@ -156,4 +156,83 @@ fn tracks_are_added_in_the_middle_of_a_call_and_taken_away() {
     assert_eq!(host.ask(Command::Connections), 1);
     host.assert_healthy();
     guest.assert_healthy();
+}
+
+/// Waits for pictures of another sender: they are [`SMALL`].
+#[track_caller]
+fn sees_another(caller: &mut Publisher, before: &Sight) {
+    let after = seen(caller, "look", "pictures of the next", |sight| {
+        let small = sight.caps.iter().any(|it| it.contains("width=(int)320"));
+        small && sight.buffers > before.buffers + 60
+    });
+    assert_eq!(
+        (after.starts, after.ended),
+        (1, false),
+        "the stream goes on"
+    );
+    let times: Vec<_> = after.pictures.iter().map(|it| it.time).collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn a_guest_that_is_killed_makes_way_for_the_next_and_pads_continue() {
+    let Some(stage) = Stage::new() else { return };
+    let mut host = listening(&stage, &[PICTURE, SOUND]);
+    let mut guest = calling(&stage, &[PICTURE, OTHER_SOUND]);
+    sees(&mut host);
+    sees(&mut guest);
+    let before = host.look("look");
+    drop(guest);
+    let mut next = calling(&stage, &[SMALL, OTHER_SOUND]);
+    sees(&mut next);
+    hears(&mut next, 440.0);
+    sees_another(&mut host, &before);
+    hears(&mut host, 880.0);
+    // The same for one that says good-bye, and comes back.
+    next.state("null");
+    eventually(SOON, "it has left", || {
+        (host.emissions("peer-removed").len() == 2).then_some(())
+    });
+    let before = host.look("look").buffers;
+    next.state("playing");
+    seen(&mut host, "look", "pictures", |it| it.buffers > before + 60);
+    assert_eq!(host.look("look").starts, 1);
+    assert_eq!(host.ask(Command::Connections), 1);
+    host.assert_healthy();
+}
+
+#[test]
+fn who_stays_when_the_host_is_killed_is_called_by_the_next() {
+    let Some(stage) = Stage::new() else { return };
+    let relay = Relay::start(&stage.server, &["--anonymous", "all"]);
+    let uri = relay.uri("door");
+    let host = caller(&stage.server, &uri, &[PICTURE]);
+    eventually(SOON, "the first is there", || {
+        (relay.streams(&stage.viewer)? == ["door"]).then_some(())
+    });
+    let mut guest = caller(&stage.viewer, &uri, &[PICTURE]);
+    sees(&mut guest);
+    let before = guest.look("look");
+    drop(host);
+    let mut next = caller(&stage.server, &uri, &[SMALL]);
+    sees(&mut next);
+    sees_another(&mut guest, &before);
+    guest.assert_healthy();
+    next.assert_healthy();
+}
+
+#[test]
+fn a_second_guest_is_told_that_the_place_is_taken() {
+    let Some(stage) = Stage::new() else { return };
+    let mut host = listening(&stage, &[PICTURE]);
+    let mut guest = calling(&stage, &[PICTURE]);
+    sees(&mut host);
+    let second = calling(&stage, &[PICTURE]);
+    let warned = second.wait_for("a warning", |event| match event {
+        sigmund_tests::publisher::Event::Warning { text, .. } => Some(text.clone()),
+        _ => None,
+    });
+    assert!(warned.contains("taken"), "{warned}");
+    sees(&mut guest);
+    host.assert_healthy();
 }
