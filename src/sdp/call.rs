@@ -11,6 +11,7 @@ use sdp_types::{Direction, Media, Session};
 use super::accept::accept_answer;
 use super::codec::decodes;
 use super::extension::Ways;
+use super::matching::easiest;
 use super::offer::{announced, direction, kind};
 use super::receives::{MID_ID, TWCC_ID, parameters, payload_type};
 use super::{
@@ -174,11 +175,8 @@ impl CallLines {
                 None => true,
             };
             let of_kind = |codec: &&Codec| codec.kind() == place.kind && named(codec);
-            let any = |codec: &Codec| CodecOffer {
-                codec: *codec,
-                profile: None,
-            };
-            let ours = self.ours.iter().filter(of_kind).map(any);
+            // What everybody can write.
+            let ours = self.ours.iter().filter(of_kind).map(|it| easiest(*it));
             let found = ours.filter_map(|it| Some((it, self.taken(it)?))).next();
             if let Some((codec, profile)) = found {
                 self.push(None, codec, profile.as_deref());

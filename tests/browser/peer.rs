@@ -1,6 +1,7 @@
 //! A browser talks with `rtcpeer`: picture and sound, at both ends.
 
 use sigmund_tests::browser::{Browser, Kind};
+use sigmund_tests::publisher::Command;
 use sigmund_tests::sight::Sight;
 use sigmund_tests::{Host, Publisher, Relay, eventually, page};
 
@@ -8,9 +9,9 @@ use crate::scenes::{PICTURE, SOON, SOUND, Stage};
 
 /// What the browser sends, looked at and listened to.
 const LOOK: &str = "call.video_src_0 ! videoconvert ! video/x-raw,format=I420 ! \
-    identity name=look ! fakesink sync=true \
+    identity name=look ! fakesink sync=true async=false \
     call.audio_src_0 ! audioconvert ! audio/x-raw,format=S16LE ! \
-    identity name=look-sound ! fakesink sync=true";
+    identity name=look-sound ! fakesink sync=true async=false";
 
 fn caller(host: &Host, uri: &str) -> Publisher {
     Publisher::start(
@@ -33,16 +34,22 @@ fn join(browser: &Browser, page: &str) {
 
 /// A call by `sigmund.js`, on an empty page.
 fn begin(browser: &Browser, relay: &Relay) {
-    browser.open(&format!("{}/style.css", relay.origin()));
+    begin_with(browser, &relay.origin(), "{ video: true, audio: true }");
+    await_state(browser, &["alone"]);
+}
+
+/// The same with only some of what there is.
+fn begin_with(browser: &Browser, origin: &str, what: &str) {
+    browser.open(&format!("{origin}/style.css"));
     let script = "const { call } = await import('/sigmund.js');
-        const local = await navigator.mediaDevices.getUserMedia({ video: true, audio: true });
+        const local = await navigator.mediaDevices.getUserMedia(WHAT);
         const video = Object.assign(document.createElement('video'), { muted: true, autoplay: true });
         document.body.append(video);
         window.talk = call(args[0], local);
         window.talk.addEventListener('track', () => { video.srcObject = window.talk.stream; });
         window.talk.addEventListener('state', () => { document.body.dataset.state = window.talk.state === 'live' ? 'playing' : window.talk.state; });";
-    browser.ask(script, &[format!("{}/door", relay.origin()).into()]);
-    await_state(browser, &["alone"]);
+    let script = script.replace("WHAT", what);
+    browser.ask(&script, &[format!("{origin}/door").into()]);
 }
 
 #[track_caller]
@@ -58,6 +65,9 @@ fn await_state(browser: &Browser, states: &[&str]) {
 #[track_caller]
 fn shows_ours(browser: &Browser) {
     await_state(browser, &["playing"]);
+    eventually(SOON, "the first frame", || {
+        (page::size(browser) == (640, 360)).then_some(())
+    });
     // Three chances, for a machine that is busy.
     let moves = (0..3).any(|_| {
         let watched = page::stamps(browser, 3);
@@ -85,10 +95,9 @@ fn takes_theirs(caller: &mut Publisher) {
     let caps = picture.caps.last().unwrap();
     let width = caps.split("width=(int)").nth(1).unwrap();
     let width: u32 = width.split(',').next().unwrap().parse().unwrap();
-    assert!((160..=640).contains(&width), "{caps}");
-    // The camera that is none has a clock in it, and it beeps once a second.
-    let sound = more(caller, "look-sound", "sound", 100);
-    assert!(!sound.ticks.is_empty(), "it is silent");
+    assert!((160..=1280).contains(&width), "{caps}");
+    more(caller, "look-sound", "sound", 100);
+    hears_them(caller);
 }
 
 #[track_caller]
@@ -96,6 +105,22 @@ fn both_are_met(browser: &Browser, caller: &mut Publisher) {
     shows_ours(browser);
     takes_theirs(caller);
     caller.assert_healthy();
+}
+
+/// A microphone that is switched on in the middle of a call.
+const MICROPHONE: &str = "const { getUserMedia } = navigator.mediaDevices;
+    const stream = await getUserMedia.call(navigator.mediaDevices, { audio: true });";
+
+/// Chromium's microphone that is none beeps once a second, Firefox's hums.
+#[track_caller]
+fn hears_them(caller: &mut Publisher) {
+    eventually(SOON * 2, "their sound", || {
+        let sight = caller.look("look-sound");
+        let last = sight.pitches.iter().rev().take(20);
+        let hums = |it: &f64| (it - sight.pitches[sight.pitches.len() - 1]).abs() < 20.0;
+        let hum = sight.pitches.len() > 20 && last.clone().all(hums);
+        (!sight.ticks.is_empty() || hum).then_some(())
+    });
 }
 
 fn calls_an_element(kind: Kind) {
@@ -126,4 +151,130 @@ fn chromium_calls_an_element() {
 #[test]
 fn chromium_is_called_by_an_element() {
     is_called_by_an_element(Kind::Chromium);
+}
+
+/// Tracks that come later, from both sides; the browser is the guest.
+#[test]
+fn chromium_and_an_element_add_sound_in_the_middle_of_a_call() {
+    let Some(stage) = Stage::new() else { return };
+    let address = stage.server.address();
+    let uri = format!("listen://{address}:8080/door allow-anonymous=true");
+    let mut host = Publisher::start(
+        &stage.server,
+        &format!("rtcpeer name=call uri={uri} {PICTURE} ! call. {LOOK}"),
+    );
+    host.address();
+    let origin = format!("http://{address}:8080");
+    let browser = Browser::with_camera(&stage.viewer, Kind::Chromium, &origin);
+    begin_with(&browser, &origin, "{ video: true }");
+    await_state(&browser, &["playing"]);
+    // The element asks nobody, it offers.
+    host.ask(Command::Add {
+        name: "late".into(),
+        description: "audiotestsrc is-live=true freq=440".into(),
+        to: "call".into(),
+        template: "audio_%u".into(),
+    });
+    eventually(SOON, "a track of sound", || {
+        let kinds = "return window.talk.stream.getTracks().map(({ kind }) => kind).sort().join();";
+        (browser.ask(kinds, &[]) == "audio,video").then_some(())
+    });
+    let script = format!("{MICROPHONE} await window.talk.add(stream.getAudioTracks()[0]);");
+    browser.ask(&script, &[]);
+    hears_them(&mut host);
+    shows_ours(&browser);
+    // Another picture has another pad.
+    let script =
+        "const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 320 } });
+        await window.talk.add(stream.getVideoTracks()[0].clone());";
+    browser.ask(script, &[]);
+    eventually(SOON, "a second picture", || {
+        let attach = Command::Attach {
+            name: "other".into(),
+            description: "videoconvert ! fakesink name=other-picture async=false".into(),
+            to: "call".into(),
+            pad: "video_src_1".into(),
+        };
+        host.request(attach).ok()
+    });
+    eventually(SOON, "it moves", || {
+        let stats = host.get("other-picture", "stats");
+        (stats["rendered"].as_u64()? > 15).then_some(())
+    });
+    assert_eq!(browser.ask("return window.talk.connections;", &[]), 1);
+    host.assert_healthy();
+}
+
+/// The same with the browser as host.
+#[test]
+fn an_element_asks_chromium_for_room() {
+    let Some(stage) = Stage::new() else { return };
+    let relay = Relay::start(&stage.server, &["--anonymous", "all"]);
+    let browser = Browser::with_camera(&stage.viewer, Kind::Chromium, &relay.origin());
+    begin(&browser, &relay);
+    let uri = relay.uri("door");
+    let mut guest = Publisher::start(
+        &stage.server,
+        &format!("rtcpeer name=call uri={uri} {PICTURE} ! call. {LOOK}"),
+    );
+    takes_theirs(&mut guest);
+    for (name, description, template) in [
+        ("late", "audiotestsrc is-live=true freq=440", "audio_%u"),
+        (
+            "second",
+            "videotestsrc is-live=true ! capsfilter caps=video/x-raw,width=160,height=120",
+            "video_%u",
+        ),
+    ] {
+        guest.ask(Command::Add {
+            name: name.into(),
+            description: description.into(),
+            to: "call".into(),
+            template: template.into(),
+        });
+    }
+    eventually(SOON, "three tracks", || {
+        let count = "return window.talk.stream.getTracks().filter((it) => !it.muted).length;";
+        (browser.ask(count, &[]) == 3).then_some(())
+    });
+    shows_ours(&browser);
+    assert_eq!(browser.ask("return window.talk.connections;", &[]), 1);
+    guest.assert_healthy();
+}
+
+/// A page that is closed in the middle of a call, and opened again.
+#[test]
+fn chromium_goes_and_comes_back_and_the_pads_continue() {
+    let Some(stage) = Stage::new() else { return };
+    let address = stage.server.address();
+    let uri = format!("listen://{address}:8080/door allow-anonymous=true");
+    let mut host = caller(&stage.server, &uri);
+    let page = host.address();
+    let browser = Browser::with_camera(
+        &stage.viewer,
+        Kind::Chromium,
+        &format!("http://{address}:8080"),
+    );
+    join(&browser, &page);
+    both_are_met(&browser, &mut host);
+    browser.open("about:blank");
+    eventually(SOON, "it has left", || {
+        (host.emissions("peer-removed").len() == 1).then_some(())
+    });
+    join(&browser, &page);
+    both_are_met(&browser, &mut host);
+    for look in ["look", "look-sound"] {
+        let sight = host.look(look);
+        assert_eq!((sight.starts, sight.ended), (1, false), "{look}");
+    }
+}
+
+#[test]
+fn firefox_calls_an_element() {
+    calls_an_element(Kind::Firefox);
+}
+
+#[test]
+fn firefox_is_called_by_an_element() {
+    is_called_by_an_element(Kind::Firefox);
 }

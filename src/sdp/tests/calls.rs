@@ -138,6 +138,18 @@ fn the_far_side_can_ask_for_room() {
 }
 
 #[test]
+fn room_is_made_for_what_every_browser_can_write() {
+    let chromium: Receives = serde_json::from_str(
+        r#"{"video":[{"codec":"H264","profile":"f4001f"},{"codec":"H264","profile":"42e01f"}]}"#,
+    )
+    .unwrap();
+    let call = CallLines::new(&[audio()], Some(&chromium), &CODECS, false).unwrap();
+    let video = &media(&call)[1];
+    let profile = ("profile-level-id".to_owned(), "42e01f".to_owned());
+    assert!(video.fmtp.contains(&profile), "{video:?}");
+}
+
+#[test]
 fn a_call_has_so_many_lines_and_no_more() {
     let mut call = call(&tracks());
     for _ in 0..5 {

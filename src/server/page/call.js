@@ -35,7 +35,15 @@ export class Call extends Member {
     this.local.addTrack(track);
     const takes = ({ sender, receiver, direction }) =>
       receiver.track.kind === track.kind && direction !== 'recvonly' && direction !== 'inactive' && (sender.track === (before ?? null));
-    await this.pc?.getTransceivers().find(takes)?.sender.replaceTrack(track);
+    const place = this.pc?.getTransceivers().find(takes);
+    if (place) await place.sender.replaceTrack(track);
+    else await this.talk?.bring(track);
+  }
+
+  /** Sends `track` besides those of before, on the connection that there is. */
+  async add(track) {
+    this.local.addTrack(track);
+    await this.talk?.bring(track);
   }
 
   /** Numbers of what arrives (see `StatsReader`), with what is sent as `sent` (`SendStats`). */

@@ -13,6 +13,8 @@ const PATIENCE_MS = 5000;
 const ROUNDS_UNANSWERED = 3;
 // From the offer until media are there.
 const CONNECT_MS = 12000;
+// The most m-lines that the far side may ask for.
+const PLACES = 16;
 // How long an answer that must be complete waits for candidates.
 const GATHER_MS = 2000;
 
@@ -33,6 +35,8 @@ export class Conversation {
   #owed = false;
   #unanswered = 0;
   #fruitless = 0;
+  #offering = false;
+  #wantsOffer = false;
   #path = null;
   #timers = new Timers();
   #reader = new StatsReader();
@@ -85,7 +89,10 @@ export class Conversation {
     const { pc } = this;
     if (this.#rounds.ours !== this.#rounds.theirs || !pc) return;
     if (note.type === 'candidate') await pc.addIceCandidate(note).catch(() => {});
-    if (note.type === 'please-offer' && this.#offers) await this.#offer();
+    if (note.type === 'please-offer' && this.#offers) {
+      this.#makeRoom(pc, note.add);
+      await this.#offer();
+    }
     if (note.type !== (this.#offers ? 'answer' : 'offer')) return;
     this.#timers.clear('word');
     this.#unanswered = 0;
@@ -95,6 +102,23 @@ export class Conversation {
     await take.catch((error) => {
       if (pc === this.pc) throw error;
     });
+    if (pc !== this.pc) return;
+    const comes = ({ currentDirection }) => currentDirection === 'sendrecv' || currentDirection === 'recvonly';
+    this.#path.receives = pc.getTransceivers().some(comes);
+    this.#offering = false;
+    if (this.#wantsOffer) await this.#offer();
+  }
+
+  /** Sends `track`, too, which is in the local stream now. That takes another offer. */
+  async bring(track) {
+    const { pc } = this;
+    if (!pc) return;
+    const place = idle(pc, track.kind);
+    if (this.#offers) {
+      if (place) this.#settle(place, track);
+      else pc.addTransceiver(track, { direction: 'sendrecv', streams: [this.#local] });
+      await this.#offer();
+    } else if (pc.remoteDescription) this.#owner.note({ type: 'please-offer', ...(!place && { add: [{ kind: track.kind }] }) });
   }
 
   /** Ends it, without a word. */
@@ -103,8 +127,12 @@ export class Conversation {
     this.#release();
   }
 
+  // One at a time: another one follows the answer.
   async #offer() {
     const { pc } = this;
+    this.#wantsOffer = this.#offering;
+    if (this.#offering) return;
+    this.#offering = true;
     const held = (pc.held = []);
     const { sdp } = await pc.createOffer();
     if (pc !== this.pc) return;
@@ -136,12 +164,23 @@ export class Conversation {
   // Into the places that the offer has for it.
   #bringLocal(pc) {
     for (const track of this.#local?.getTracks() ?? []) {
-      const fits = ({ receiver, sender }) => receiver.track.kind === track.kind && (!sender.track || sender.track === track);
-      const place = pc.getTransceivers().find(fits);
-      if (!place || place.sender.track) continue;
-      place.direction = 'sendrecv';
-      place.sender.setStreams?.(this.#local);
-      place.sender.replaceTrack(track);
+      if (pc.getSenders().some((sender) => sender.track === track)) continue;
+      const place = idle(pc, track.kind);
+      if (place) this.#settle(place, track);
+    }
+  }
+
+  #settle(place, track) {
+    place.direction = 'sendrecv';
+    place.sender.setStreams?.(this.#local);
+    place.sender.replaceTrack(track);
+  }
+
+  // For what the far side wants to send.
+  #makeRoom(pc, add) {
+    for (const { kind } of Array.isArray(add) ? add : []) {
+      const isKind = kind === 'video' || kind === 'audio';
+      if (isKind && pc.getTransceivers().length < PLACES) pc.addTransceiver(kind, { direction: 'recvonly' });
     }
   }
 
@@ -222,12 +261,19 @@ export class Conversation {
 
   #release() {
     this.#timers.clear('word');
+    this.#offering = false;
+    this.#wantsOffer = false;
     this.#path?.close();
     this.#path = null;
     const { pc } = this;
     this.pc = null;
     pc?.close();
   }
+}
+
+// A place where nothing of ours is.
+function idle(pc, kind) {
+  return pc.getTransceivers().find(({ receiver, sender, stopped }) => !stopped && receiver.track.kind === kind && !sender.track);
 }
 
 function gathered(pc) {

@@ -34,6 +34,15 @@ export class Path {
     if (receives) this.#timers.after('silent', 1000, () => this.#listen());
   }
 
+  /** Whether anything has to arrive may change in the middle. */
+  set receives(receives) {
+    if (receives === this.#receives || !this.#pc) return;
+    this.#receives = receives;
+    this.#seen = {};
+    if (receives) this.#timers.after('silent', 1000, () => this.#listen());
+    else if (this.#pc.connectionState === 'connected') this.#flow();
+  }
+
   get flows() {
     return this.#flows;
   }
@@ -72,7 +81,7 @@ export class Path {
   async #listen() {
     const pc = this.#pc;
     const reports = await pc.getStats().catch(() => []);
-    if (!pc || pc !== this.#pc) return;
+    if (!pc || pc !== this.#pc || !this.#receives) return;
     let bytes = 0;
     reports.forEach?.((it) => it.type === 'inbound-rtp' && (bytes += it.bytesReceived ?? 0));
     const now = performance.now();
