@@ -100,6 +100,9 @@ fn arguments(text: &str) -> Vec<String> {
     } else if text.contains("FILE.mp4") {
         let mp4 = "videotestsrc num-buffers=90 ! x264enc tune=zerolatency ! h264parse ! mp4mux";
         vec![path(media::file("short.mp4", mp4))]
+    } else if text.contains("FILE.mkv") {
+        let directory = sigmund_tests::process::log_directory();
+        vec![path(directory.join("recorded.mkv"))]
     } else if text.contains("realpath") {
         vec![path(media::clip())]
     } else if text.contains("ice-servers") {
@@ -130,6 +133,9 @@ fn each_line_that_people_paste_runs() {
         }
         let Some(mut lab) = Lab::new() else { return };
         let hermit = lab.hermit("hermit");
+        // There is neither screen nor loudspeaker here.
+        let text = text.replace("autovideosink", "fakesink");
+        let text = text.replace("autoaudiosink", "fakesink");
         let mut command = hermit.command("sh");
         command.args(["-c", &text, "sh"]).args(arguments(&text));
         command.env("GST_PLUGIN_PATH", plugin_directory());
@@ -140,7 +146,9 @@ fn each_line_that_people_paste_runs() {
                 !log.contains("ERROR") && !process.has_ended(),
                 "{name}: {log}"
             );
-            let address = log.split_once("Watch at ")?.1.split_whitespace().next()?;
+            let doing = ["Watch at ", "Publish at "];
+            let (_, address) = doing.iter().find_map(|it| log.split_once(it))?;
+            let address = address.split_whitespace().next()?;
             let page = address.split('#').next().unwrap_or_default();
             page.ends_with('/').then(|| page.to_owned())
         });

@@ -306,7 +306,7 @@ fn playlists_open_no_port() {
 
 #[test]
 fn a_request_from_downstream_brings_a_keyframe() {
-    let Some(stage) = Stage::new() else { return };
+    let Some(stage) = Stage::alone() else { return };
     let sender = stage.show("");
     for codec in ["h264", "vp8"] {
         let source = source(&sender.whep("cam"), &format!("video-codecs={codec}"));
@@ -346,6 +346,44 @@ fn sound_and_picture_stay_together_and_tell_when_they_were_made() {
     let ntp = now.unwrap() + Duration::from_secs(2_208_988_800);
     let age = ntp.as_millis() as i64 - sight.reference.unwrap() as i64;
     assert!((0..3000).contains(&age), "{age} ms");
+}
+
+/// As they come: nothing is decoded, and what is in the file is what was sent.
+#[test]
+fn a_file_is_recorded_as_it_comes() {
+    let Some(stage) = Stage::new() else { return };
+    let sender = stage.publish(&format!("{PICTURE} ! cam. {SOUND}"));
+    let path = sigmund_tests::process::log_directory().join("received.mkv");
+    let path = path.display();
+    let source = source(&sender.whep("cam"), "");
+    let pipeline = format!(
+        "matroskamux name=file ! filesink location={path} {source} \
+         src.video_0 ! queue ! identity name=look ! file.video_0 \
+         src.audio_0 ! queue ! identity name=look-sound ! file.audio_0"
+    );
+    let mut recorder = Publisher::start(&stage.viewer, &pipeline);
+    seen(&mut recorder, "look", "frames", |it| it.buffers > 60);
+    seen(&mut recorder, "look-sound", "sound", |it| it.buffers > 60);
+    let graph = recorder.ask(Command::Dot);
+    let graph = graph.as_str().unwrap();
+    for decoder in ["avdec", "openh264dec", "vp8dec", "opusdec", "enc-"] {
+        assert!(!graph.contains(decoder), "{decoder} is at work");
+    }
+    recorder.ask(Command::Eos);
+    recorder.wait_for("EOS", |event| matches!(event, Event::Eos).then_some(()));
+    recorder.assert_healthy();
+    drop(recorder);
+    let player = format!(
+        "filesrc location={path} ! decodebin name=file file. ! videoconvert ! \
+         video/x-raw,format=I420 ! identity name=look ! fakesink file. ! audioconvert ! \
+         audio/x-raw,format=S16LE ! identity name=look-sound ! fakesink"
+    );
+    let mut player = Publisher::start(&stage.viewer, &player);
+    player.wait_for("EOS", |event| matches!(event, Event::Eos).then_some(()));
+    let sight = player.look("look");
+    assert!(sight.pictures.len() > 50, "{}", sight.pictures.len());
+    assert_moving(&sight);
+    assert!(player.look("look-sound").pitches.len() > 50);
 }
 
 #[test]
