@@ -18,29 +18,50 @@ fn root() -> PathBuf {
 }
 
 fn rtcsink() -> gst::Element {
+    made("rtcsink")
+}
+
+fn made(element: &str) -> gst::Element {
     gst::init().unwrap();
     gst::Registry::get().scan_path(plugin_directory());
-    gst::ElementFactory::make("rtcsink")
+    gst::ElementFactory::make(element)
         .build()
         .expect("the plugin is found")
 }
 
 #[test]
 fn every_property_says_what_it_is_for() {
-    let element = rtcsink();
-    for property in element.list_properties() {
-        if property.owner_type() != element.type_() {
-            continue;
+    for element in ["rtcsink", "rtcsrc"].map(made) {
+        for property in element.list_properties() {
+            if property.owner_type() != element.type_() {
+                continue;
+            }
+            let blurb = property.blurb().unwrap_or_default();
+            assert!(blurb.len() > 10, "{} says {blurb:?}", property.name());
         }
-        let blurb = property.blurb().unwrap_or_default();
-        assert!(blurb.len() > 10, "{} says {blurb:?}", property.name());
+        let factory = element.factory().unwrap();
+        for what in ["klass", "long-name"] {
+            let text = factory.metadata(what).unwrap();
+            assert!(text.contains("WebRTC"), "{what} is {text:?}");
+        }
+        assert!(element.type_().name().starts_with("Sigmund"));
     }
-    let factory = element.factory().unwrap();
-    for what in ["klass", "long-name"] {
-        let text = factory.metadata(what).unwrap();
-        assert!(text.contains("WebRTC"), "{what} is {text:?}");
+}
+
+#[test]
+fn players_find_the_source_by_its_uris() {
+    let source = made("rtcsrc");
+    let factory = source.factory().unwrap();
+    let schemes = factory.uri_protocols();
+    for scheme in ["whep+http", "whep+https", "sigmund+ws", "sigmund+wss"] {
+        assert!(schemes.iter().any(|it| it == scheme), "{schemes:?}");
     }
-    assert!(element.type_().name().starts_with("Sigmund"));
+    for scheme in ["listen", "stdio", "app", "file"] {
+        assert!(!schemes.iter().any(|it| it == scheme), "{schemes:?}");
+    }
+    let handler = source.dynamic_cast::<gst::URIHandler>().unwrap();
+    let error = handler.set_uri("listen://127.0.0.1:0/cam").unwrap_err();
+    assert!(error.matches(gst::URIError::UnsupportedProtocol), "{error}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod data;
 mod formats;
 mod hostile;
 mod identity;
+mod impostor;
 mod inspect;
 mod joining;
 mod late;

@@ -533,6 +533,10 @@ impl Task {
             let removed = Announcement::PeerRemoved(self.peer.clone(), reason.to_string());
             self.shared.announcer.announce(removed);
         }
+        if matches!(reason, EndReason::Impostor) && self.shared.reception.is_some() {
+            let text = format!("nothing is taken from this publisher: {reason}");
+            self.shared.announcer.announce(Announcement::Warning(text));
+        }
         gst::info!(super::CAT, "session {} ended: {reason}", self.peer);
         self.let_go(matches!(reason, EndReason::Failed(_))).await;
         if let Some(connection) = self.connection.take() {
