@@ -3,7 +3,7 @@
 use sigmund_tests::publisher::Command;
 use sigmund_tests::{Publisher, eventually};
 
-use crate::scenes::{SOON, Stage};
+use crate::scenes::{PICTURE, SOON, Stage};
 
 const K: usize = 1024;
 
@@ -132,4 +132,45 @@ fn in_a_call_both_sides_have_the_pads() {
             (there == 0).then_some(())
         });
     }
+}
+
+/// A sender report says what time it was when a picture was taken.
+#[test]
+fn metadata_carry_the_time_of_their_pictures() {
+    let Some(stage) = Stage::alone() else { return };
+    let pipeline = format!(
+        "{PICTURE} ! {} data_1::label=klv appsrc name=notes format=time is-live=true ! cam.data_1",
+        stage.sink("")
+    );
+    let mut sender = Publisher::start(&stage.server, &pipeline);
+    let (_, uri) = &ways(&stage)[1];
+    let pipeline = format!(
+        "rtcsrc name=src uri={uri} src.video_0 ! videoconvert ! video/x-raw,format=I420 ! \
+         identity name=look ! fakesink sync=true \
+         src.data_0 ! appsink name=out sync=true async=false"
+    );
+    let mut receiver = Publisher::start(&stage.viewer, &pipeline);
+    let mut notes = Vec::new();
+    // The first sender report comes within some seconds.
+    let began = std::time::Instant::now();
+    while began.elapsed() < SOON {
+        notes.extend(receiver.pull("out", 100));
+    }
+    let pictures = receiver.look("look").pictures;
+    let mut late = Vec::new();
+    for picture in pictures.iter().rev().skip(15).take(60) {
+        let wanted = u64::from(picture.number);
+        let note = notes
+            .iter()
+            .find(|it| it.is(wanted, 8 + usize::from(picture.number), false));
+        let note = note.unwrap_or_else(|| panic!("no message for picture {wanted}"));
+        let time = note.time.expect("a time") as i64 / 1_000_000;
+        late.push(time - picture.time as i64);
+    }
+    eprintln!("ms between picture and message: {late:?}");
+    assert_eq!(late.len(), 60);
+    // Half a frame; the network's and the encoder's time would be more.
+    assert!(late.iter().all(|it| it.abs() <= 16), "{late:?}");
+    sender.assert_healthy();
+    receiver.assert_healthy();
 }

@@ -3,6 +3,7 @@
 use gst::prelude::*;
 use serde_json::{Value, json};
 use sigmund_tests::messages::{Heard, digest, pattern};
+use sigmund_tests::stamp::Stamp;
 
 /// One buffer, with the caps of its kind.
 pub(crate) fn push(
@@ -23,6 +24,43 @@ pub(crate) fn push(
     let sample = gst::Sample::builder().buffer(&buffer).caps(&caps).build();
     let pushed = appsrc.push_sample(&sample);
     pushed.map(drop).map_err(|error| error.to_string())
+}
+
+/// Each picture with a stamp is followed by a message into `appsrc`, of the
+/// same time: [`pattern`] of its number, which its size tells, too.
+pub(crate) fn note(stamp: &gst::Element, appsrc: &gst::Element) {
+    let pad = stamp.static_pad("src");
+    let appsrc = appsrc.clone().downcast::<gst_app::AppSrc>();
+    let (Some(pad), Ok(appsrc)) = (pad, appsrc) else {
+        return;
+    };
+    appsrc.set_caps(Some(
+        &gst::Caps::builder("meta/x-klv")
+            .field("parsed", true)
+            .build(),
+    ));
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let number = pad.current_caps().and_then(|caps| {
+            let video = gst_video::VideoInfo::from_caps(&caps).ok()?;
+            let buffer = info.buffer()?;
+            let map = buffer.map_readable().ok()?;
+            let stride = video.stride()[0] as usize;
+            let (width, height) = (video.width() as usize, video.height() as usize);
+            Some((
+                Stamp::read(&map, stride, width, height)?.number,
+                buffer.pts(),
+            ))
+        });
+        if let Some((number, time)) = number {
+            let mut buffer =
+                gst::Buffer::from_slice(pattern(number.into(), 8 + usize::from(number), false));
+            if let Some(buffer) = buffer.get_mut() {
+                buffer.set_pts(time);
+            }
+            let _ = appsrc.push_buffer(buffer);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// What is there, or comes within a moment.

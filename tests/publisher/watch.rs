@@ -9,7 +9,7 @@ use sigmund_tests::media::draw_stamps;
 use sigmund_tests::publisher::Event;
 
 use crate::look::{self, Sights};
-use crate::{json, report};
+use crate::{data, json, report};
 
 /// What is counted from the start on.
 #[derive(Debug, Default)]
@@ -34,6 +34,9 @@ pub(crate) fn counts(pipeline: &gst::Pipeline) -> Arc<Counts> {
     pipeline.connect_deep_element_added(move |_, _, element| consider(&handle, element));
     if let Some(stamp) = pipeline.by_name("stamp") {
         draw_stamps(&stamp, counts.stamped.clone());
+        if let Some(notes) = pipeline.by_name("notes") {
+            data::note(&stamp, &notes);
+        }
         report_navigation(&stamp);
     }
     counts
