@@ -144,7 +144,7 @@ fn room_is_made_for_what_every_browser_can_write() {
     )
     .unwrap();
     let call = CallLines::new(&[audio()], Some(&chromium), &CODECS, false).unwrap();
-    let video = &media(&call)[1];
+    let video = &media(&call)[0];
     let profile = ("profile-level-id".to_owned(), "42e01f".to_owned());
     assert!(video.fmtp.contains(&profile), "{video:?}");
 }
