@@ -31,7 +31,7 @@ fn made(element: &str) -> gst::Element {
 
 #[test]
 fn every_property_says_what_it_is_for() {
-    for element in ["rtcsink", "rtcsrc"].map(made) {
+    for element in ["rtcsink", "rtcsrc", "rtcpeer"].map(made) {
         for property in element.list_properties() {
             if property.owner_type() != element.type_() {
                 continue;
@@ -167,7 +167,7 @@ fn each_line_that_people_paste_runs() {
                 !log.contains("ERROR") && !process.has_ended(),
                 "{name}: {log}"
             );
-            let doing = ["Watch at ", "Publish at "];
+            let doing = ["Watch at ", "Publish at ", "Call at "];
             let (_, address) = doing.iter().find_map(|it| log.split_once(it))?;
             let address = address.split_whitespace().next()?;
             let page = address.split('#').next().unwrap_or_default();
@@ -188,7 +188,10 @@ fn gst_inspect_lists_the_plugin() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && text.contains("rtcsink"),
+        output.status.success()
+            && ["rtcsink", "rtcsrc", "rtcpeer"]
+                .iter()
+                .all(|it| text.contains(it)),
         "{text}"
     );
 }
