@@ -110,6 +110,24 @@ fn add(name: &str, description: &str, template: &str) -> Command {
     }
 }
 
+/// A second picture comes, and moves.
+#[track_caller]
+fn shows_another(caller: &mut Publisher) {
+    let attach = Command::Attach {
+        name: "other".into(),
+        description: "videoconvert ! fakesink name=other-picture async=false".into(),
+        to: "call".into(),
+        pad: "video_src_1".into(),
+    };
+    eventually(SOON, "a second picture", || {
+        caller.request(attach.clone()).ok()
+    });
+    eventually(SOON, "it moves", || {
+        let stats = caller.get("other-picture", "stats");
+        (stats["rendered"].as_u64()? > 30).then_some(())
+    });
+}
+
 #[test]
 fn tracks_are_added_in_the_middle_of_a_call_and_taken_away() {
     let Some(stage) = Stage::new() else { return };
@@ -235,4 +253,46 @@ fn a_second_guest_is_told_that_the_place_is_taken() {
     assert!(warned.contains("taken"), "{warned}");
     sees(&mut guest);
     host.assert_healthy();
+}
+
+/// The m-line of the data channels stands in the midst then.
+#[test]
+fn tracks_are_added_behind_data_channels_which_go_on() {
+    let Some(stage) = Stage::new() else { return };
+    let address = stage.server.address();
+    let chat = "data_0::label=chat appsrc name=in format=time is-live=true ! call.data_0 \
+        call.data_src_0 ! appsink name=out sync=false async=false";
+    let with_data = |host: &Host, uri: &str| {
+        let media = format!("{PICTURE} ! call. {LOOK} {LISTEN}");
+        Publisher::start(host, &format!("rtcpeer name=call uri={uri} {chat} {media}"))
+    };
+    let listens = format!("listen://{address}:8080/door allow-anonymous=true");
+    let mut host = with_data(&stage.server, &listens);
+    host.address();
+    let mut guest = with_data(&stage.viewer, &format!("sigmund+ws://{address}:8080/door"));
+    let says = |from: &mut Publisher, to: &mut Publisher, seed: u64| {
+        let got = eventually(SOON, "a message", || {
+            from.push("in", seed, 5, true, 1);
+            to.pull("out", 9).pop()
+        });
+        assert_eq!(got.label.as_deref(), Some("chat"));
+    };
+    sees(&mut host);
+    sees(&mut guest);
+    says(&mut host, &mut guest, 1);
+    says(&mut guest, &mut host, 2);
+    guest.ask(add(
+        "late",
+        "audiotestsrc is-live=true freq=880",
+        "audio_%u",
+    ));
+    hears(&mut host, 880.0);
+    let small = "videotestsrc is-live=true ! capsfilter caps=video/x-raw,width=320,height=240,framerate=15/1";
+    host.ask(add("second", small, "video_%u"));
+    shows_another(&mut guest);
+    says(&mut host, &mut guest, 3);
+    says(&mut guest, &mut host, 4);
+    sees(&mut host);
+    host.assert_healthy();
+    guest.assert_healthy();
 }
