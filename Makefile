@@ -15,7 +15,7 @@ PLUGINS := $(OUT)/gstreamer-1.0
 PLUGIN := $(PLUGINS)/libgstsigmund.so
 TIER = printf '\n== %s\n' "$@"; cargo test --package
 
-.PHONY: help run build test install check unit lab network matrix serve schemes element browser bench load transfer fuzz pitfalls newer docs clean
+.PHONY: help run build test install check unit lab network matrix serve schemes element browser bench throughput load transfer fuzz pitfalls newer docs clean
 .PHONY: packages test-packages test-tools meson
 
 help: ## list these verbs
@@ -82,6 +82,10 @@ bench: test-packages test-tools ## CPU for each viewer and time to the first fra
 	@cargo build --release --manifest-path tests/bench/Cargo.toml --target-dir "$(TARGET)/bench"
 	@SIGMUND_PLUGIN_DIR="$(TARGET)/release/gstreamer-1.0" SIGMUND_MEDIA="$(TARGET)/media" \
 	  SIGMUND_TOOLS="$(TARGET)/tools/bin" "$(TARGET)/bench/release/sigmund-bench"
+	@$(MAKE) throughput
+
+throughput: test-packages test-tools ## what a data pad gets across, beside two bare webrtcbins
+	@cargo test --release --package sigmund-tests --test element -- throughput:: --ignored --nocapture
 
 load: ## the standalone server with 5,000 idle viewers, one of them stalled, and 200 joins a second
 	@cargo test --release --package sigmund --features serve --test serve -- --ignored --nocapture load

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sigmund_tests::browser::{Browser, Kind};
-use sigmund_tests::publisher::Event;
+use sigmund_tests::publisher::{Command, Event};
 use sigmund_tests::{Publisher, eventually, page};
 
 use crate::scenes::{PICTURE, SMALL, SOON, Stage, assert_content};
@@ -207,4 +207,51 @@ fn sigmund_js_talks_in_firefox() {
         (heard[0][0] == "data_1").then_some(())
     });
     publisher.assert_healthy();
+}
+
+/// A WHIP client with nothing but a data channel: a pad shows it.
+#[test]
+fn chromium_publishes_messages_to_rtcsrc() {
+    let Some(stage) = Stage::new() else { return };
+    let host = format!("{}:8080", stage.server.address());
+    let mut receiver = Publisher::start(
+        &stage.server,
+        &format!(
+            "rtcsrc name=cam uri=listen://{host}/cam allow-anonymous=true \
+             cam.data_0 ! appsink name=out sync=false async=false"
+        ),
+    );
+    let browser = Browser::start(&stage.viewer, Kind::Chromium);
+    browser.open(&format!("{}#stream=none", receiver.address()));
+    let endpoint = format!("http://{host}/whip/cam");
+    let arguments = [json!(endpoint), json!("chat")];
+    page::ask(&browser, "return lab.talk(...args);", &arguments);
+    let mut seed = 0;
+    for text in [true, false] {
+        for (size, _, from) in SIZES {
+            if !from {
+                continue;
+            }
+            seed += 1;
+            let arguments = [json!(seed), json!(size), json!(text)];
+            let script = "labTalk.channel.send(lab.pattern(...args));";
+            page::ask(&browser, script, &arguments);
+            let what = format!("{size} bytes, text {text}");
+            let got = eventually(SOON, &what, || receiver.pull("out", 1).pop());
+            assert!(got.is(seed, size, text), "{what}: {got:?}");
+            assert_eq!(got.label.as_deref(), Some("chat"));
+        }
+    }
+    let said = receiver.ask(Command::Say {
+        element: "cam".into(),
+        pad: "chat".into(),
+        peer: String::new(),
+        text: "hello".into(),
+    });
+    assert_eq!(said, true);
+    eventually(SOON, "hello", || {
+        let heard = page::ask(&browser, "return labTalk.heard.at(-1) === 'hello';", &[]);
+        (heard == Value::Bool(true)).then_some(())
+    });
+    receiver.assert_healthy();
 }

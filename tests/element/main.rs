@@ -20,4 +20,5 @@ mod pitfalls;
 mod receiving;
 mod scenes;
 mod telling;
+mod throughput;
 mod transfer;
