@@ -11,8 +11,8 @@ use crate::access::{Action, Authenticator, Policy, bearer, split_host};
 use crate::address::{IceServer, SignallingUri, decode_part};
 use crate::message::v1::Envelope;
 use crate::sdp::{
-    Codec, CodecOffer, Kind, OfferPlan, Receives, TrackOffer, accept_answer, check_candidate,
-    own_offer, trickle_fragment,
+    Brings, CallLines, Codec, CodecOffer, Kind, MediaPlan, OfferPlan, Receives, TrackOffer,
+    accept_answer, check_candidate, own_offer, trickle_fragment,
 };
 
 /// One of them.
@@ -109,6 +109,37 @@ fn offer(bytes: &[u8]) {
         assert!(narrowed.is_ok(), "what we wrote must be read");
         let _ = plan.answer(&plan.narrowed, &[], true);
     }
+    in_a_call(offer);
+}
+
+/// The first offer of a call, and one that follows another.
+fn in_a_call(offer: &str) {
+    let tracks = tracks();
+    let brings = Brings {
+        tracks: &tracks,
+        gone: &[],
+        receives: &RECEIVED,
+        data: true,
+    };
+    if let Ok(plan) = OfferPlan::reply(offer, brings, None) {
+        let narrowed = OfferPlan::reply(&plan.narrowed, brings, None);
+        assert!(narrowed.is_ok(), "what we wrote must be read");
+        let again = OfferPlan::reply(offer, brings, Some(&plan));
+        assert_eq!(again.as_ref(), Ok(&plan), "nothing has changed");
+        let _ = plan.answer(&plan.narrowed, &[], true);
+    }
+    for (_, fixture) in FIXTURES {
+        let Ok(before) = OfferPlan::reply(fixture, brings, None) else {
+            continue;
+        };
+        if let Ok(plan) = OfferPlan::reply(offer, brings, Some(&before)) {
+            let stays = |(it, now): (&MediaPlan, &MediaPlan)| {
+                (it.codec, it.payload_type, &it.mid) == (now.codec, now.payload_type, &now.mid)
+            };
+            assert!(plan.media.len() >= before.media.len());
+            assert!(before.media.iter().zip(&plan.media).all(stays));
+        }
+    }
 }
 
 fn answer(bytes: &[u8]) {
@@ -116,6 +147,12 @@ fn answer(bytes: &[u8]) {
         if let Ok(accepted) = accept_answer(offer, text(bytes)) {
             let again = accept_answer(offer, &accepted.mended);
             assert!(again.is_ok(), "what we wrote must be read");
+        }
+        let call = CallLines::new(&tracks(), None, &RECEIVED, false);
+        if let Ok(mut call) = call
+            && let Ok(accepted) = call.accept(offer, text(bytes))
+        {
+            assert!(accepted.sending.len() <= call.flows().len());
         }
     }
 }
