@@ -21,9 +21,10 @@ const OTHER_SOUND: &str = "audiotestsrc is-live=true freq=880 ! queue name=sound
 fn caller(host: &Host, uri: &str, media: &[&str]) -> Publisher {
     let media: Vec<_> = media.iter().map(|it| format!("{it} ! call.")).collect();
     let media = media.join(" ");
-    Publisher::start(
+    Publisher::start_with(
         host,
         &format!("rtcpeer name=call uri={uri} {media} {LOOK} {LISTEN}"),
+        &[("GST_DEBUG", "rtcsession:4")],
     )
 }
 
@@ -293,6 +294,39 @@ fn tracks_are_added_behind_data_channels_which_go_on() {
     says(&mut host, &mut guest, 3);
     says(&mut guest, &mut host, 4);
     sees(&mut host);
+    host.assert_healthy();
+    guest.assert_healthy();
+}
+
+/// Another connection under the same name, with the tracks of this moment.
+#[test]
+fn a_lost_path_is_mended_and_what_was_added_is_there_again() {
+    let Some(stage) = Stage::new() else { return };
+    let mut host = listening(&stage, &[PICTURE]);
+    let mut guest = calling(&stage, &[PICTURE]);
+    sees(&mut host);
+    guest.ask(add(
+        "late",
+        "audiotestsrc is-live=true freq=880",
+        "audio_%u",
+    ));
+    hears(&mut host, 880.0);
+    let wall = "table inet wall { chain arriving { type filter hook input priority 0; \
+        meta l4proto udp drop; }; }";
+    stage.viewer.output("nft", &[wall]);
+    eventually(3 * SOON, "another connection", || {
+        let log = host.log() + &guest.log();
+        log.contains("gets another connection").then_some(())
+    });
+    stage
+        .viewer
+        .output("nft", &["delete", "table", "inet", "wall"]);
+    sees(&mut host);
+    sees(&mut guest);
+    hears(&mut host, 880.0);
+    assert_eq!(host.emissions("peer-added").len(), 1);
+    assert_eq!(host.emissions("peer-removed").len(), 0);
+    assert_eq!(host.look("look").starts, 1);
     host.assert_healthy();
     guest.assert_healthy();
 }
