@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sigmund::message::Message;
+use sigmund::signaller::{Options, Role};
 
 use crate::Signal;
-use crate::server::{Folder, Server, free_port, installed};
+use crate::server::{Authority, Folder, Server, free_port, installed};
 
 /// Where Debian puts Janus' modules.
 const MODULES: &str = "/usr/lib/x86_64-linux-gnu/janus";
@@ -164,6 +165,41 @@ async fn a_janus_with_a_secret_wants_it() {
     Signal::publish(&janus.uri("1234"), Some("secret"))
         .joined()
         .await;
+}
+
+#[tokio::test]
+async fn a_janus_with_tls_is_verified() {
+    let Some(program) = installed("janus", "Debian package janus") else {
+        return;
+    };
+    let (plain, port) = (free_port(), free_port());
+    let folder = Folder::new("janus-tls");
+    configure(&folder, "127.0.0.1", plain, "", false);
+    let tls = Authority::new("janus-ca", "127.0.0.1");
+    folder.write(
+        "janus.transport.websockets.jcfg",
+        &format!(
+            "general: {{\n ws = false\n wss = true\n wss_port = {port}\n wss_ip = \"127.0.0.1\"\n}}\n\
+             certificates: {{\n cert_pem = \"{}\"\n cert_key = \"{}\"\n}}\n",
+            tls.certificate(),
+            tls.key()
+        ),
+    );
+    let config = folder.0.clone();
+    let _server = Server::start("janus", port, move || {
+        let mut command = Command::new(&program);
+        command.args(arguments(&config));
+        command
+    });
+    let uri = format!("janus+wss://127.0.0.1:{port}/1234");
+    let mut options = Options::new(Role::Publish, "camera");
+    let text = Signal::open(&uri, &options).failed().await;
+    assert!(text.contains("tls-ca"), "{text}");
+    options.tls_ca = Some(tls.ca().into());
+    let mut signal = Signal::open(&uri, &options);
+    let (peer, _) = signal.joined().await;
+    signal.offer(&peer);
+    assert!(matches!(signal.message().await.1, Message::Answer { .. }));
 }
 
 #[tokio::test]

@@ -17,14 +17,18 @@ use crate::server::Folder;
 const LOOK: &str =
     "videoconvert ! video/x-raw,format=I420 ! identity name=look ! fakesink sync=true";
 
-/// An `rtcsrc` whose pictures are looked at.
-fn watch(host: &Host, uri: &str) -> Publisher {
-    Publisher::start(host, &format!("rtcsrc uri={uri} ! {LOOK}"))
+/// A source whose pictures are looked at.
+pub(super) fn watch(host: &Host, source: &str) -> Publisher {
+    Publisher::start(host, &format!("{source} ! {LOOK}"))
+}
+
+fn rtcsrc(host: &Host, uri: &str) -> Publisher {
+    watch(host, &format!("rtcsrc uri={uri}"))
 }
 
 /// So many more pictures, each newer than the one before.
 #[track_caller]
-fn assert_moving(receiver: &mut Publisher, more: u64) {
+pub(super) fn assert_moving(receiver: &mut Publisher, more: u64) {
     let goal = receiver.look("look").buffers + more;
     let sight = eventually(SOON * 2, "moving pictures", || {
         let sight = receiver.look("look");
@@ -71,7 +75,7 @@ fn webrtcsink_is_watched_by_our_server() {
         relay.uri("door"),
         format!("whep+http://{address}:8080/whep/door"),
     ] {
-        let mut receiver = watch(&stage.viewer, &uri);
+        let mut receiver = rtcsrc(&stage.viewer, &uri);
         assert_moving(&mut receiver, 60);
     }
     sender.assert_healthy();
@@ -88,7 +92,7 @@ fn whepserversink_is_watched_by_whep() {
     let Some(mut sender) = theirs(&stage.publisher, &pipeline) else {
         return;
     };
-    let mut receiver = watch(&stage.viewer, &format!("whep+{server}/whep/endpoint"));
+    let mut receiver = rtcsrc(&stage.viewer, &format!("whep+{server}/whep/endpoint"));
     assert_moving(&mut receiver, 60);
     sender.assert_healthy();
 }
@@ -104,12 +108,12 @@ fn nats_alone_brings_both_ends_together() {
     let uri = server.uri("front%20door");
     let sink = format!("{STAMPED} ! rtcsink name=sink uri={uri}");
     let mut sender = Publisher::start(&stage.publisher, &sink);
-    let mut receiver = watch(&stage.viewer, &uri);
+    let mut receiver = rtcsrc(&stage.viewer, &uri);
     assert_moving(&mut receiver, 60);
     server.kill();
     assert_moving(&mut receiver, 60);
     server.restart();
-    let mut late = watch(&stage.viewer, &uri);
+    let mut late = rtcsrc(&stage.viewer, &uri);
     assert_moving(&mut late, 60);
     assert_moving(&mut receiver, 30);
     sender.assert_healthy();

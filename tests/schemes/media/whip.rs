@@ -5,7 +5,8 @@ use sigmund_tests::process::Process;
 use sigmund_tests::{Publisher, Relay};
 
 use super::theirs::{Screen, launch, plugin};
-use super::{PICTURE, PLAIN, STAMPED, Stage, Viewer, documented, on};
+use super::{PICTURE, PLAIN, STAMPED, Stage, Viewer, documented, on, received};
+use crate::server::{Authority, Folder};
 
 /// The publisher is there first: nobody waits yet.
 #[test]
@@ -46,6 +47,34 @@ fn a_server_that_wants_a_token_is_an_error_that_says_so() {
     let publisher = Publisher::start(&stage.publisher, &format!("{PICTURE} uri={whip}"));
     let error = publisher.error();
     assert!(error.contains("403") && error.contains("token"), "{error}");
+}
+
+/// The command of the documents, just so: with a token, and with TLS all the way.
+#[test]
+fn a_token_and_tls_are_all_that_a_strict_server_wants() {
+    let Some(mut stage) = Stage::new() else {
+        return;
+    };
+    let host = stage.lab.host("sfu");
+    let address = host.address().to_string();
+    let tls = Authority::new("whip-https", &address);
+    let folder = Folder::new("whip-tokens");
+    folder.write("tokens", "SECRET publish live\nVIEW view live\n");
+    let tokens = folder.0.join("tokens").display().to_string();
+    let (certificate, key) = (tls.certificate(), tls.key());
+    let tls_files = ["--tls-certificate", &certificate, "--tls-key", &key];
+    let words = [&["--token-file", &tokens], tls_files.as_slice()].concat();
+    let _relay = Relay::start(&host, &words);
+    let ca = tls.ca();
+    let source = format!("rtcsrc uri=sigmund+wss://{address}:8080/live token=VIEW tls-ca={ca}");
+    let mut receiver = received::watch(&stage.viewer, &source);
+    let at = format!("{address}:8080");
+    let replaced = [("sfu.example", at.as_str()), (PLAIN, STAMPED)];
+    let pipeline = documented::pipeline("whip+https", &replaced);
+    let pipeline = format!("{pipeline} tls-ca={ca}");
+    let mut publisher = Publisher::start(&stage.publisher, &pipeline);
+    received::assert_moving(&mut receiver, 60);
+    publisher.assert_healthy();
 }
 
 /// The command of the documents, at a WHIP server of another make.
