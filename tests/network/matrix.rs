@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sigmund_tests::browser::{Browser, Kind};
 use sigmund_tests::internet::Flow;
 use sigmund_tests::process::log_directory;
-use sigmund_tests::world::{Path, World};
+use sigmund_tests::world::{Path, VIEWER, World};
 use sigmund_tests::{Nat, Publisher, Site, eventually, page};
 
 use crate::picture;
@@ -67,7 +67,20 @@ struct Matrix {
 struct Viewer {
     kind: Nat,
     site: Site,
-    browser: Browser,
+    eyes: Eyes,
+}
+
+/// Chromium with our page, or our own element.
+enum Eyes {
+    Chromium(Browser),
+    Rtcsrc,
+}
+
+/// Which of them watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum With {
+    Chromium,
+    Rtcsrc,
 }
 
 /// What one cell's routers counted while media were watched.
@@ -96,7 +109,7 @@ impl Matrix {
     /// All viewers with all publishers, some at the same time. At no time do
     /// two viewers watch the same publisher, so that what is counted belongs to
     /// one cell.
-    fn run(&mut self, viewers: &[Nat], publishers: &[Nat]) -> Vec<Cell> {
+    fn run(&mut self, with: With, viewers: &[Nat], publishers: &[Nat]) -> Vec<Cell> {
         let mut cells = Vec::new();
         for some in viewers.chunks(VIEWERS.min(publishers.len())) {
             let sites = some.iter().map(|&kind| {
@@ -106,7 +119,12 @@ impl Matrix {
             let sites: Vec<_> = sites.collect();
             let trust = self.world.turn.chromium_trust();
             let started = sites.into_iter().map(|(kind, site)| Viewer {
-                browser: Browser::start_with(site.host(), Kind::Chromium, &[&trust]),
+                eyes: match with {
+                    With::Chromium => {
+                        Eyes::Chromium(Browser::start_with(site.host(), Kind::Chromium, &[&trust]))
+                    }
+                    With::Rtcsrc => Eyes::Rtcsrc,
+                },
                 kind,
                 site,
             });
@@ -175,29 +193,76 @@ impl Matrix {
     }
 
     fn watch(&self, kind: Nat, viewer: &Viewer) -> (Result<Watched, String>, Duration) {
-        let (site, _) = &self.publishers[&kind];
+        match &viewer.eyes {
+            Eyes::Chromium(browser) => self.watch_by_page(kind, viewer, browser),
+            Eyes::Rtcsrc => self.watch_by_element(kind, viewer),
+        }
+    }
+
+    fn watch_by_page(
+        &self,
+        kind: Nat,
+        viewer: &Viewer,
+        browser: &Browser,
+    ) -> (Result<Watched, String>, Duration) {
         let start = Instant::now();
         let page = self.world.relay.page(kind.name());
-        let opened = viewer.browser.try_open(&page);
+        let opened = browser.try_open(&page);
         // A machine that is busy is no network's fault.
-        let opened = opened.or_else(|_| viewer.browser.try_open(&page));
-        let playing = opened.and_then(|()| plays(&viewer.browser));
+        let opened = opened.or_else(|_| browser.try_open(&page));
+        let playing = opened.and_then(|()| plays(browser));
         let took = start.elapsed();
         let watched = playing.and_then(|()| {
             // The first pair that works need not be the last.
-            if page::frames(&viewer.browser, 1) < 5 {
+            if page::frames(browser, 1) < 5 {
                 return Err("the picture stands still".to_owned());
             }
-            let before = (site.flows(), viewer.site.flows());
-            thread::sleep(WINDOW);
-            Ok(Watched {
-                publisher: (before.0, site.flows()),
-                viewer: (before.1, viewer.site.flows()),
-            })
+            Ok(self.count(kind, viewer))
         });
         // Another fragment alone would be no other page.
-        viewer.browser.open("about:blank");
+        browser.open("about:blank");
         (watched, took)
+    }
+
+    fn watch_by_element(&self, kind: Nat, viewer: &Viewer) -> (Result<Watched, String>, Duration) {
+        let start = Instant::now();
+        let receiver = format!(
+            "rtcsrc uri={} ice-servers={} tls-ca={} ! videoconvert ! identity name=look ! \
+             fakesink sync=false",
+            self.world.relay.uri(kind.name()),
+            self.world.ice_servers(VIEWER),
+            self.world.turn.certificate(),
+        );
+        let mut receiver = Publisher::start(viewer.site.host(), &receiver);
+        let mut pictures = |at_least: u64, limit: Duration| {
+            let end = Instant::now() + limit;
+            while receiver.look("look").buffers < at_least {
+                if Instant::now() > end {
+                    return Err("no pictures".to_owned());
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+            Ok(())
+        };
+        let playing = pictures(1, Duration::from_secs(20));
+        let took = start.elapsed();
+        let watched = playing
+            .and_then(|()| pictures(20, Duration::from_secs(5)))
+            .map(|()| self.count(kind, viewer));
+        // It says good-bye, to the TURN server, too.
+        receiver.state("null");
+        (watched, took)
+    }
+
+    /// What the routers count for a while.
+    fn count(&self, kind: Nat, viewer: &Viewer) -> Watched {
+        let (site, _) = &self.publishers[&kind];
+        let before = (site.flows(), viewer.site.flows());
+        thread::sleep(WINDOW);
+        Watched {
+            publisher: (before.0, site.flows()),
+            viewer: (before.1, viewer.site.flows()),
+        }
     }
 
     fn judge(
@@ -278,18 +343,39 @@ fn assert_all(cells: &[Cell]) {
 }
 
 /// Runs a part of the matrix; `None` where there can be no lab.
-fn run(viewers: &[Nat], publishers: &[Nat]) -> Option<Vec<Cell>> {
+fn run(with: With, viewers: &[Nat], publishers: &[Nat]) -> Option<Vec<Cell>> {
     let mut matrix = Matrix::new(publishers)?;
-    let cells = matrix.run(viewers, publishers);
-    eprintln!("{}", table(&cells, viewers, publishers));
+    let cells = matrix.run(with, viewers, publishers);
+    eprintln!(
+        "\nrtcsink to {with:?}:{}",
+        table(&cells, viewers, publishers)
+    );
     Some(cells)
+}
+
+/// A dozen that tell whether the rest may be expected.
+fn telling(with: With) {
+    let viewers = [Nat::PortRestricted, Nat::Symmetric, Nat::Only443];
+    let publishers = [Nat::None, Nat::PortRestricted, Nat::Symmetric, Nat::Only443];
+    if let Some(cells) = run(with, &viewers, &publishers) {
+        assert_all(&cells);
+    }
 }
 
 #[test]
 fn telling_cells() {
-    let viewers = [Nat::PortRestricted, Nat::Symmetric, Nat::Only443];
-    let publishers = [Nat::None, Nat::PortRestricted, Nat::Symmetric, Nat::Only443];
-    if let Some(cells) = run(&viewers, &publishers) {
+    telling(With::Chromium);
+}
+
+#[test]
+fn telling_cells_of_our_own() {
+    telling(With::Rtcsrc);
+}
+
+#[test]
+#[ignore = "takes minutes: `make matrix`"]
+fn all_cells_of_our_own() {
+    if let Some(cells) = run(With::Rtcsrc, &Nat::ALL, &Nat::ALL) {
         assert_all(&cells);
     }
 }
@@ -297,7 +383,7 @@ fn telling_cells() {
 #[test]
 #[ignore = "takes minutes: `make matrix`"]
 fn all_cells() {
-    let Some(cells) = run(&Nat::ALL, &Nat::ALL) else {
+    let Some(cells) = run(With::Chromium, &Nat::ALL, &Nat::ALL) else {
         return;
     };
     let file = std::env::var_os("SIGMUND_PICTURE").map(PathBuf::from);
@@ -308,10 +394,14 @@ fn all_cells() {
 }
 
 #[test]
-#[ignore = "for debugging: PUB and VIEW name kinds"]
+#[ignore = "for debugging: PUB and VIEW name kinds; OWN=1: rtcsrc watches"]
 fn one_cell() {
     let kind = |name: &str| Nat::from_name(&std::env::var(name).unwrap()).unwrap();
-    if let Some(cells) = run(&[kind("VIEW")], &[kind("PUB")]) {
+    let with = match std::env::var_os("OWN") {
+        Some(_) => With::Rtcsrc,
+        None => With::Chromium,
+    };
+    if let Some(cells) = run(with, &[kind("VIEW")], &[kind("PUB")]) {
         assert_all(&cells);
     }
 }
