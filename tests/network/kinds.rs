@@ -57,7 +57,7 @@ fn behaviour(inside: &Host, far: &Host, other: &Host) -> Option<Behaviour> {
 fn reaches(inside: &Host, far: &Host, port: u16) -> bool {
     let _listener = far.run(|| TcpListener::bind((far.address(), port)).unwrap());
     let to = SocketAddr::from((far.address(), port));
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_secs(1);
     inside.run(|| TcpStream::connect_timeout(&to, patience).is_ok())
 }
 

@@ -67,13 +67,8 @@ struct Matrix {
 struct Viewer {
     kind: Nat,
     site: Site,
-    eyes: Eyes,
-}
-
-/// Chromium with our page, or our own element.
-enum Eyes {
-    Chromium(Browser),
-    Rtcsrc,
+    /// Chromium with our page; without it our own element watches.
+    browser: Option<Browser>,
 }
 
 /// Which of them watch.
@@ -119,12 +114,8 @@ impl Matrix {
             let sites: Vec<_> = sites.collect();
             let trust = self.world.turn.chromium_trust();
             let started = sites.into_iter().map(|(kind, site)| Viewer {
-                eyes: match with {
-                    With::Chromium => {
-                        Eyes::Chromium(Browser::start_with(site.host(), Kind::Chromium, &[&trust]))
-                    }
-                    With::Rtcsrc => Eyes::Rtcsrc,
-                },
+                browser: (with == With::Chromium)
+                    .then(|| Browser::start_with(site.host(), Kind::Chromium, &[&trust])),
                 kind,
                 site,
             });
@@ -193,9 +184,9 @@ impl Matrix {
     }
 
     fn watch(&self, kind: Nat, viewer: &Viewer) -> (Result<Watched, String>, Duration) {
-        match &viewer.eyes {
-            Eyes::Chromium(browser) => self.watch_by_page(kind, viewer, browser),
-            Eyes::Rtcsrc => self.watch_by_element(kind, viewer),
+        match &viewer.browser {
+            Some(browser) => self.watch_by_page(kind, viewer, browser),
+            None => self.watch_by_element(kind, viewer),
         }
     }
 
