@@ -130,10 +130,14 @@ fn library() -> Option<&'static Library> {
 
 #[cfg(target_os = "linux")]
 fn load() -> Option<Library> {
-    // SAFETY: webrtcbin's ICE is linked to this very library, so nothing of it
-    // runs for the first time here.
+    // GStreamer loads it, with webrtcbin: it holds the lock of `g_module_open`,
+    // which constructors of the libraries behind libnice (libsoup) want, too. To
+    // load it by ourselves, while GStreamer loads a plugin, would never end.
+    gst::ElementFactory::find("webrtcbin")?.load().ok()?;
+    let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD;
+    // SAFETY: nothing is loaded, so nothing of it runs for the first time here.
     #[allow(unsafe_code)]
-    let handle = unsafe { libc::dlopen(c"libnice.so.10".as_ptr(), libc::RTLD_LAZY) };
+    let handle = unsafe { libc::dlopen(c"libnice.so.10".as_ptr(), flags) };
     if handle.is_null() {
         return None;
     }
@@ -161,7 +165,8 @@ fn load() -> Option<Library> {
     None
 }
 
-/// Can TURN servers be added while ICE runs?
+/// Can TURN servers be added while ICE runs? Blocks at the first time: it loads
+/// webrtcbin.
 pub(crate) fn takes_late_relays() -> bool {
     library().is_some()
 }
@@ -172,6 +177,7 @@ mod tests {
 
     #[test]
     fn libnice_has_what_is_looked_up() {
+        gst::init().unwrap();
         assert!(takes_late_relays());
     }
 }

@@ -343,7 +343,7 @@ impl Task {
             } else {
                 Config::default().head_start
             },
-            late_relays: self.late_relays(),
+            late_relays: self.late_relays().await,
             negotiation_timeout: timeout,
             ..Config::default()
         };

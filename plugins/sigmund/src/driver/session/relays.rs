@@ -56,7 +56,7 @@ impl Relays {
 
 impl Task {
     /// Do our relays join the race later than direct paths?
-    pub(super) fn late_relays(&self) -> bool {
+    pub(super) async fn late_relays(&self) -> bool {
         let channel = self.info.channel.unwrap_or(self.shared.channel);
         let network = self.shared.network();
         let mut servers = network.ice_servers.iter();
@@ -64,14 +64,16 @@ impl Task {
             && network.trickle
             && !network.relay_only
             && servers.any(|it| it.scheme != IceScheme::Stun)
-            && webrtcbin::takes_late_relays()
+            && runtime::blocking(webrtcbin::takes_late_relays)
+                .await
+                .unwrap_or(false)
     }
 
     /// The network as libnice can use it: credentials minted, `turns:` servers
     /// behind tunnels, and what joins late by its address.
     pub(super) async fn network(&mut self) -> Network {
         let mut network = self.shared.network();
-        network.late_relays = self.late_relays();
+        network.late_relays = self.late_relays().await;
         let (mut servers, mut relays) = (Vec::new(), Vec::new());
         for written in std::mem::take(&mut network.ice_servers) {
             let server = self.with_credentials(written.clone());
