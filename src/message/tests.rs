@@ -177,3 +177,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_peer_asks_for_so_many_places_and_no_more() {
+    let ask = |count: usize, codec: &str| {
+        let place = Place {
+            kind: Kind::Video,
+            codec: Some(codec.to_owned()),
+        };
+        let add = vec![place; count];
+        Message::PleaseOffer { add }.check()
+    };
+    assert_eq!(ask(MAX_PLACES, "VP8"), Ok(()));
+    assert!(ask(MAX_PLACES + 1, "VP8").is_err());
+    assert!(ask(1, &"V".repeat(MAX_CODEC + 1)).is_err());
+}

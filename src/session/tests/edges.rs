@@ -1,6 +1,7 @@
 //! The whole table of edges.
 
 use super::*;
+use exchange::Stage;
 
 const PHASES: [Phase; 10] = [
     Phase::AwaitingOffer,
@@ -72,6 +73,49 @@ fn there_are_the_edges_of_the_table_and_no_others() {
             };
             let found = edge(phase, &side, event).ok();
             assert_eq!(found, expected, "{phase:?} on {event:?} as {side:?}");
+        }
+    }
+}
+
+/// The stages of the exchanges that follow the first.
+#[test]
+fn further_exchanges_have_these_stages_and_no_others() {
+    use Event::*;
+    use Stage::*;
+    let stages = [
+        Rest,
+        Preparing,
+        Describing,
+        AwaitingAnswer,
+        Applying,
+        Answering,
+    ];
+    let answers = [
+        (Rest, Offer, Preparing),
+        (Preparing, Prepared, Applying),
+        (Applying, RemoteSet, Answering),
+        (Answering, Created, Answering),
+        (Answering, LocalSet, Rest),
+    ];
+    let offers = [
+        (Rest, PleaseOffer, Preparing),
+        (Preparing, Prepared, Describing),
+        (Describing, Created, Describing),
+        (Describing, LocalSet, AwaitingAnswer),
+        (AwaitingAnswer, Answer, Applying),
+        (Applying, RemoteSet, Rest),
+    ];
+    for (we_offer, table) in [(false, &answers[..]), (true, &offers[..])] {
+        for (stage, event) in stages
+            .into_iter()
+            .flat_map(|stage| EVENTS.map(|event| (stage, event)))
+        {
+            let listed = table
+                .iter()
+                .find(|(from, by, _)| (*from, *by) == (stage, event));
+            let expected = listed.map(|(_, _, to)| *to);
+            let found = exchange::next(stage, we_offer, event);
+            assert_eq!(found, expected, "{stage:?} on {event:?}, {we_offer}");
         }
     }
 }
