@@ -1,6 +1,7 @@
 //! Paths through NATs and firewalls, STUN and TURN.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+mod begin;
 mod candidates;
 mod kinds;
 mod loss;
