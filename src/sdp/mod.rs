@@ -37,6 +37,7 @@ mod narrow;
 mod offer;
 mod receives;
 mod reply;
+mod rtx;
 mod transport;
 
 #[cfg(test)]
@@ -57,6 +58,7 @@ pub use identity::{Fingerprint, Identity, with_certificate};
 pub use offer::{MAX_RECEIVED, MediaPlan, OfferPlan, TrackOffer};
 pub use receives::{OwnOffer, ReceivableCodec, Receives, own_offer, receive_offer};
 pub use reply::Brings;
+pub(crate) use rtx::with_rtx;
 
 /// The most m-lines that an offer may have.
 pub const MAX_MEDIA: usize = 64;

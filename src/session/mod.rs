@@ -369,7 +369,11 @@ impl Session {
             self.close(EndReason::Failed("two descriptions were made".to_owned()));
             return;
         }
-        let sdp = match sdp::with_max_message(sdp) {
+        let mended = match self.is_offerer() {
+            true => sdp::with_rtx(sdp).and_then(sdp::with_max_message),
+            false => sdp::with_max_message(sdp),
+        };
+        let sdp = match mended {
             Ok(sdp) => sdp,
             Err(error) => return self.close(EndReason::Failed(error.to_string())),
         };

@@ -348,6 +348,29 @@ fn sound_and_picture_stay_together_and_tell_when_they_were_made() {
     assert!((0..3000).contains(&age), "{age} ms");
 }
 
+/// Of a hundred packets ten are lost, and sent again; also of a codec that is not
+/// the first of its m-line.
+#[test]
+fn what_is_lost_is_sent_again() {
+    let Some(stage) = Stage::new() else { return };
+    let sender = stage.show("video-codecs=VP8");
+    let source = source(&sender.whep("cam"), "");
+    let pipeline = format!("{source} src. ! application/x-rtp ! identity name=look ! fakesink");
+    let mut receiver = Publisher::start(&stage.viewer, &pipeline);
+    seen(&mut receiver, "look", "packets", |it| it.buffers > 60);
+    stage.viewer.lose(10);
+    let before = receiver.look("look");
+    let after = eventually(4 * SOON, "packets through loss", || {
+        let sight = receiver.look("look");
+        (sight.buffers > before.buffers + 300).then_some(sight)
+    });
+    let missing = after.missing - before.missing;
+    eprintln!("{missing} of {} missing", after.buffers - before.buffers);
+    // Those that were lost twice; else it would be 30.
+    assert!(missing < 18, "{missing} packets are missing");
+    receiver.assert_healthy();
+}
+
 /// As they come: nothing is decoded, and what is in the file is what was sent.
 #[test]
 fn a_file_is_recorded_as_it_comes() {

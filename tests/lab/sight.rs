@@ -22,6 +22,8 @@ pub struct Sight {
     pub references: u64,
     /// The last of these, in ms.
     pub reference: Option<u64>,
+    /// RTP packets that are missing, by their sequence numbers.
+    pub missing: u64,
     /// Raw pictures that differ from the one before.
     pub moved: u64,
     /// The loudest raw sample, of 1.

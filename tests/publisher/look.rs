@@ -23,6 +23,8 @@ pub(crate) struct Look {
     pub(crate) sight: Sight,
     caps: Option<gst::Caps>,
     quiet: bool,
+    /// Number of the last RTP packet.
+    last: Option<u16>,
     /// Of the last raw picture.
     digest: u64,
 }
@@ -74,7 +76,20 @@ impl Look {
         match name {
             Some("video/x-raw") => self.picture(&caps, buffer),
             Some("audio/x-raw") => self.sound(&caps, buffer),
+            Some("application/x-rtp") => self.packet(buffer),
             _ => {}
+        }
+    }
+
+    /// Sequence numbers: RFC 3550 section 5.1.
+    fn packet(&mut self, buffer: &gst::Buffer) {
+        let mut head = [0; 4];
+        if buffer.copy_to_slice(0, &mut head).is_err() {
+            return;
+        }
+        let number = u16::from_be_bytes([head[2], head[3]]);
+        if let Some(last) = self.last.replace(number) {
+            self.sight.missing += u64::from(number.wrapping_sub(last).wrapping_sub(1));
         }
     }
 

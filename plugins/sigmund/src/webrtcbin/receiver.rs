@@ -81,9 +81,15 @@ pub(super) fn add(
     offering: bool,
 ) -> Result<WebRTCRTPTransceiver, String> {
     let mut caps = gst::Caps::new_empty();
-    for plan in plans {
-        caps.make_mut()
-            .append(payload::received_caps(plan, offering));
+    for (index, plan) in plans.iter().enumerate() {
+        let mut codec = payload::received_caps(plan, offering);
+        if index > 0
+            && let Some(codec) = codec.make_mut().structure_mut(0)
+        {
+            // webrtcbin would write it into the m-line once for each codec.
+            codec.remove_field("a-mid");
+        }
+        caps.make_mut().append(codec);
     }
     let transceiver = webrtcbin
         .emit_by_name::<Option<WebRTCRTPTransceiver>>(
