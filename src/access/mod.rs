@@ -94,7 +94,7 @@ pub fn check_exposure(
         return Ok(());
     }
     Err(AccessError(format!(
-        "listening on {address} lets everybody who reaches this machine watch; set token=SECRET to serve those who know it, \
+        "listening on {address} lets everybody who reaches this machine in; set token=SECRET to serve those who know it, \
          or allow-anonymous=true to serve everybody, or listen on 127.0.0.1"
     )))
 }

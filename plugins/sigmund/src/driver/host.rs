@@ -348,8 +348,9 @@ impl Task {
             Signalling::Down { reason, retry_in } => {
                 if self.complaints.is_news(&reason, Instant::now()) {
                     self.warn(format!(
-                        "signalling was lost ({reason}); viewers that are connected stay, \
-                         next attempt in {retry_in:?}"
+                        "signalling was lost ({reason}); media that flow go on; \
+                         next attempt in {:.1} s",
+                        retry_in.as_secs_f32()
                     ));
                 }
             }
