@@ -278,3 +278,28 @@ fn firefox_calls_an_element() {
 fn firefox_is_called_by_an_element() {
     is_called_by_an_element(Kind::Firefox);
 }
+
+/// Nothing comes to the page, which is no reason for it to try again.
+#[test]
+fn chromium_calls_an_element_that_only_listens() {
+    let Some(stage) = Stage::new() else { return };
+    let address = stage.server.address();
+    let uri = format!("listen://{address}:8080/door allow-anonymous=true");
+    let mut host = Publisher::start(
+        &stage.server,
+        &format!("rtcpeer name=call uri={uri} {LOOK}"),
+    );
+    host.address();
+    let origin = format!("http://{address}:8080");
+    let browser = Browser::with_camera(&stage.viewer, Kind::Chromium, &origin);
+    begin_with(&browser, &origin, "{ video: true, audio: true }");
+    await_state(&browser, &["playing"]);
+    // Longer than a page waits for the first picture.
+    let patience = std::time::Instant::now();
+    while patience.elapsed() < SOON + SOON / 2 {
+        takes_theirs(&mut host);
+    }
+    assert_eq!(browser.ask("return window.talk.connections;", &[]), 1);
+    assert_eq!(browser.ask("return window.talk.state;", &[]), "live");
+    host.assert_healthy();
+}
