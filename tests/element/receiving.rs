@@ -371,6 +371,43 @@ fn what_is_lost_is_sent_again() {
     receiver.assert_healthy();
 }
 
+/// The sender's picture n is made at n/30 s, and its tick k at k s. They come out
+/// as far apart.
+#[test]
+fn ticks_and_pictures_come_out_in_sync() {
+    let Some(stage) = Stage::alone() else { return };
+    let ticks = "audiotestsrc is-live=true wave=ticks ! queue name=sound";
+    let sender = stage.publish(&format!("{PICTURE} ! cam. {ticks}"));
+    let source = source(&sender.whep("cam"), "");
+    let pipeline = format!("{source} src. ! {LOOK} src. ! {LISTEN}");
+    let mut receiver = Publisher::start(&stage.viewer, &pipeline);
+    let sound = seen(&mut receiver, "look-sound", "ticks", |it| {
+        it.ticks.len() > 10
+    });
+    let sight = receiver.look("look");
+    // By how much each is later than it was made, in ms, of a second.
+    let pictures = sight.pictures.iter().rev().take(60);
+    let late = pictures.map(|it| it.time as i64 - i64::from(it.number) * 1000 / 30);
+    let (pictures, ticks) = (
+        median(late.map(|it| it.rem_euclid(1000)).collect()),
+        median(
+            sound.ticks[5..]
+                .iter()
+                .map(|it| *it as i64 % 1000)
+                .collect(),
+        ),
+    );
+    let apart = (pictures - ticks + 500).rem_euclid(1000) - 500;
+    eprintln!("the picture is {apart} ms later than the sound");
+    assert!(apart.abs() < 80, "{apart} ms");
+    receiver.assert_healthy();
+}
+
+fn median(mut values: Vec<i64>) -> i64 {
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
 /// As they come: nothing is decoded, and what is in the file is what was sent.
 #[test]
 fn a_file_is_recorded_as_it_comes() {

@@ -400,7 +400,8 @@ fn frame_of(sample: &gst::Sample) -> Option<(gst::Buffer, Duration)> {
 /// that only look at the first NAL unit to tell a keyframe.
 fn without_delimiter(frame: gst::Buffer) -> gst::Buffer {
     let mut head = [0u8; 6];
-    let read = frame.copy_to_slice(0, &mut head).is_ok();
+    // Silence in Opus has three bytes; reading more than there is panics.
+    let read = frame.size() >= head.len() && frame.copy_to_slice(0, &mut head).is_ok();
     match head {
         [0, 0, 0, 1, 9, _] if read => {
             let Ok(mut rest) = frame.copy_region(gst::BufferCopyFlags::all(), head.len()..) else {
@@ -428,7 +429,8 @@ fn is_keyframe(codec: Codec, frame: &gst::Buffer) -> bool {
         }),
         Codec::Vp8 => {
             let mut first = [0u8];
-            frame.copy_to_slice(0, &mut first).is_ok() && first[0] & 1 == 0
+            let read = frame.size() > 0 && frame.copy_to_slice(0, &mut first).is_ok();
+            read && first[0] & 1 == 0
         }
     }
 }
