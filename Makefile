@@ -85,7 +85,9 @@ bench: test-packages test-tools ## CPU for each viewer and time to the first fra
 	@$(MAKE) throughput
 
 throughput: test-packages test-tools ## what a data pad gets across, beside two bare webrtcbins
-	@cargo test --release --package sigmund-tests --test element -- throughput:: --ignored --nocapture
+	@$(MAKE) build PROFILE=release
+	@SIGMUND_PLUGIN_DIR="$(TARGET)/release/gstreamer-1.0" \
+	  cargo test --package sigmund-tests --test element -- throughput:: --ignored --nocapture
 
 load: ## the standalone server with 5,000 idle viewers, one of them stalled, and 200 joins a second
 	@cargo test --release --package sigmund --features serve --test serve -- --ignored --nocapture load
