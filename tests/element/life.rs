@@ -100,7 +100,7 @@ fn a_pause_is_a_pause() {
 
 #[test]
 fn pads_come_and_go_while_it_plays() {
-    let Some(stage) = Stage::new() else { return };
+    let Some(stage) = Stage::alone() else { return };
     let mut publisher = stage.show("");
     let stayer = watch(&stage, &publisher, 10);
     for _ in 0..3 {
