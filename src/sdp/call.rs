@@ -217,6 +217,7 @@ impl CallLines {
                 clock_rate: offer.codec.clock_rate(),
                 rtx_payload_type: None,
                 nack: kind == Kind::Video,
+                fir: kind == Kind::Video,
                 twcc: Some(TWCC_ID),
                 mid_extension: Some(MID_ID),
                 fmtp,

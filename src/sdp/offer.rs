@@ -47,6 +47,9 @@ pub struct MediaPlan {
     pub rtx_payload_type: Option<u8>,
     /// Is generic NACK offered for the codec (RFC 4585)?
     pub nack: bool,
+    /// Are full intra requests (RFC 5104 section 4.3.1)? Picture loss indications
+    /// do without an offer.
+    pub fir: bool,
     /// Id of the transport-wide congestion control extension, where offered
     /// together with `rtcp-fb … transport-cc`.
     pub twcc: Option<u8>,
@@ -447,6 +450,7 @@ pub(super) fn plan_line(
         clock_rate: found.codec.clock_rate(),
         rtx_payload_type: payloads.rtx(payload_type),
         nack: payloads.has_feedback(payload_type, "nack"),
+        fir: payloads.has_feedback(payload_type, "ccm fir"),
         twcc: twcc.as_ref().map(|it| it.id),
         mid_extension: mid_extension.as_ref().map(|it| it.id),
         fmtp: payloads.fmtp(payload_type, found.codec),

@@ -53,7 +53,14 @@ fn players_find_the_source_by_its_uris() {
     let source = made("rtcsrc");
     let factory = source.factory().unwrap();
     let schemes = factory.uri_protocols();
-    for scheme in ["whep+http", "whep+https", "sigmund+ws", "sigmund+wss"] {
+    for scheme in [
+        "whep+http",
+        "whep+https",
+        "sigmund+ws",
+        "sigmund+wss",
+        "janus+ws",
+        "janus+wss",
+    ] {
         assert!(schemes.iter().any(|it| it == scheme), "{schemes:?}");
     }
     for scheme in ["listen", "stdio", "app", "file"] {

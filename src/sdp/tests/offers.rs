@@ -49,6 +49,7 @@ fn chromium_gets_vp8_and_opus_with_all_their_feedback() {
             clock_rate: 48_000,
             rtx_payload_type: None,
             nack: false,
+            fir: false,
             twcc: Some(3),
             mid_extension: Some(4),
             fmtp: vec![
@@ -71,6 +72,7 @@ fn chromium_gets_vp8_and_opus_with_all_their_feedback() {
             clock_rate: 90_000,
             rtx_payload_type: Some(97),
             nack: true,
+            fir: true,
             twcc: Some(3),
             mid_extension: Some(4),
             fmtp: vec![],

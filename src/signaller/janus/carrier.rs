@@ -28,8 +28,8 @@ pub(super) enum Outcome {
 pub(super) struct Carrier {
     link: Link,
     peer: PeerId,
-    /// The request that holds our offer.
-    publishing: Option<String>,
+    /// The request that holds our description.
+    describing: Option<String>,
 }
 
 /// Why no more is carried.
@@ -49,7 +49,7 @@ impl Carrier {
         Self {
             link,
             peer,
-            publishing: None,
+            describing: None,
         }
     }
 
@@ -119,14 +119,18 @@ impl Carrier {
         };
         let request = match message {
             Message::Offer { sdp } => {
-                self.publishing = Some(self.link.post(protocol::publish(&sdp)).await?);
+                self.describing = Some(self.link.post(protocol::publish(&sdp)).await?);
+                return Ok(());
+            }
+            Message::Answer { sdp } => {
+                self.describing = Some(self.link.post(protocol::start(&sdp)).await?);
                 return Ok(());
             }
             Message::Candidate(candidate) => protocol::trickle(Some(&candidate)),
             Message::EndOfCandidates => protocol::trickle(None),
             Message::Bye { reason } => return Err(over(&reason)),
-            Message::Answer { .. } | Message::PleaseOffer { .. } | Message::Again { .. } => {
-                tracing::debug!("Janus does not offer to publishers");
+            Message::PleaseOffer { .. } | Message::Again { .. } => {
+                tracing::debug!("there is one offer in a session with Janus");
                 return Ok(());
             }
         };
@@ -136,7 +140,7 @@ impl Carrier {
 
     fn hear(&self, packet: &Packet) -> Result<Option<Message>, End> {
         if let Some(fault) = packet.fault() {
-            if packet.transaction.is_some() && packet.transaction == self.publishing {
+            if packet.transaction.is_some() && packet.transaction == self.describing {
                 return Err(End::Over(refused(&fault)));
             }
             tracing::debug!(code = fault.code, "Janus has refused a note");

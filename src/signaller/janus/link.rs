@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::protocol::{self, Fault, PLUGIN, Packet, code, refused};
 use crate::access::Token;
+use crate::message::Message;
 use crate::sdp::Receives;
 use crate::signaller::SignallerError;
 use crate::signaller::socket::Socket;
@@ -105,6 +106,33 @@ impl Link {
             joined => drop(joined?),
         }
         Ok(())
+    }
+
+    /// Asks to watch the first one in the room who publishes; what is offered.
+    pub(super) async fn subscribe(&mut self, room: &str) -> Result<Message, SignallerError> {
+        let mut as_text = false;
+        let there = match self.ask(protocol::participants(room, as_text)).await {
+            Err(Failure::Refused(Fault {
+                code: code::INVALID_ELEMENT,
+                ..
+            })) => {
+                as_text = true;
+                self.ask(protocol::participants(room, as_text)).await?
+            }
+            there => there?,
+        };
+        let nobody = || {
+            let text = "nobody publishes to this room of Janus yet";
+            SignallerError::Transient(text.to_owned())
+        };
+        let feed = there.feed().ok_or_else(nobody)?;
+        let token = self.token.clone();
+        let token = token.as_ref().map(Token::reveal);
+        let request = protocol::subscribe(room, as_text, feed, token);
+        let offer = self.ask(request).await?.offer().ok_or_else(nobody)?;
+        let checked = offer.check();
+        checked.map_err(|error| SignallerError::Transient(error.to_string()))?;
+        Ok(offer)
     }
 
     /// What the room takes; `None` if Janus does not say, as of private rooms.

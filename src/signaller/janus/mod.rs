@@ -1,5 +1,5 @@
 //! `janus+ws(s)://HOST[:PORT]/ROOM`: publishes to a VideoRoom of the Janus
-//! gateway, which serves the crowd.
+//! gateway, which serves the crowd; or watches the first one who publishes there.
 //!
 //! Janus is the one peer. When only the WebSocket is lost, the session is
 //! claimed again on the next one, if Janus is configured to wait for that
@@ -26,10 +26,10 @@ use super::{
 };
 use crate::access::Token;
 use crate::address::SignallingUri;
-use crate::message::PeerId;
+use crate::message::{Message, PeerId};
 use crate::sdp::Receives;
 
-/// Of every room.
+/// Of who publishes. Janus offers to who watches.
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
     offerer: Offerer::Us,
     trickle_in: true,
@@ -53,9 +53,9 @@ pub(super) fn open(
     uri: &SignallingUri,
     options: &Options,
 ) -> Result<Box<dyn Signaller>, OpenError> {
-    if options.role != Role::Publish {
+    if options.role == Role::Both {
         return Err(OpenError(
-            "janus+ws(s) publishes only, for the time being; watch with a page of Janus".to_owned(),
+            "janus+ws(s) publishes or watches, not both in one session".to_owned(),
         ));
     }
     let write =
@@ -67,6 +67,7 @@ pub(super) fn open(
     };
     let url = dial::url(scheme, &uri.host, uri.port.unwrap_or(port)).ok_or_else(write)?;
     Ok(Box::new(Janus {
+        watches: options.role == Role::Subscribe,
         url,
         room,
         display: options.default_stream.clone(),
@@ -79,6 +80,7 @@ pub(super) fn open(
 }
 
 struct Janus {
+    watches: bool,
     url: Url,
     room: String,
     /// What other participants of the room see.
@@ -101,12 +103,20 @@ struct Entry {
     resumed: bool,
     /// What the room takes, if that is known.
     codecs: Option<Receives>,
+    /// What Janus offers to who watches.
+    offer: Option<Message>,
 }
 
 #[async_trait]
 impl Signaller for Janus {
     fn capabilities(&self) -> Capabilities {
-        CAPABILITIES
+        Capabilities {
+            offerer: match self.watches {
+                true => Offerer::Them,
+                false => Offerer::Us,
+            },
+            ..CAPABILITIES
+        }
     }
 
     async fn connect(&mut self) -> Result<Connection, SignallerError> {
@@ -128,7 +138,7 @@ impl Signaller for Janus {
             Some((_, peer)) if entry.resumed => peer,
             gone => {
                 let gone = gone.map(|(_, peer)| peer);
-                self.introduce(gone, entry.codecs, &incoming_in)
+                self.introduce(gone, entry.codecs, entry.offer, &incoming_in)
             }
         };
         self.session = Some((entry.session, peer.clone()));
@@ -176,9 +186,20 @@ impl Janus {
                 session,
                 resumed: true,
                 codecs: None,
+                offer: None,
             });
         }
         let session = link.create().await?;
+        if self.watches {
+            let offer = link.subscribe(&self.room).await?;
+            return Ok(Entry {
+                link,
+                session,
+                resumed: false,
+                codecs: None,
+                offer: Some(offer),
+            });
+        }
         let codecs = link.codecs(&self.room).await?;
         link.join(&self.room, &self.display).await?;
         Ok(Entry {
@@ -186,6 +207,7 @@ impl Janus {
             session,
             resumed: false,
             codecs,
+            offer: None,
         })
     }
 
@@ -194,6 +216,7 @@ impl Janus {
         &mut self,
         gone: Option<PeerId>,
         receives: Option<Receives>,
+        offer: Option<Message>,
         incoming: &mpsc::Sender<Incoming>,
     ) -> PeerId {
         self.sessions += 1;
@@ -210,7 +233,11 @@ impl Janus {
                 ..PeerInfo::default()
             },
         };
-        for note in left.into_iter().chain([joined]) {
+        let offer = offer.map(|message| Incoming::Message {
+            peer: peer.clone(),
+            message,
+        });
+        for note in left.into_iter().chain([joined]).chain(offer) {
             // The queue is new, there is room.
             let _ = incoming.try_send(note);
         }

@@ -71,6 +71,15 @@ struct Room {
     reason: String,
     /// All rooms that are not private.
     list: Vec<Listed>,
+    /// Who is in a room.
+    participants: Vec<Participant>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Participant {
+    id: Value,
+    publisher: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -130,6 +139,19 @@ impl Packet {
         })
     }
 
+    /// The first one in a room who publishes.
+    pub(in crate::signaller) fn feed(&self) -> Option<&Value> {
+        let mut there = self.plugindata.as_ref()?.data.participants.iter();
+        there.find(|it| it.publisher).map(|it| &it.id)
+    }
+
+    /// What Janus offers to a viewer.
+    pub(in crate::signaller) fn offer(&self) -> Option<Message> {
+        let jsep = self.jsep.as_ref().filter(|jsep| jsep.r#type == "offer")?;
+        let sdp = without_idle_feedback(&jsep.sdp);
+        Some(Message::Offer { sdp })
+    }
+
     /// What it means for the session of `handle`, if anything.
     pub(in crate::signaller) fn news(&self, handle: u64) -> Option<News> {
         // A session's own end names no handle.
@@ -155,10 +177,16 @@ impl Packet {
     }
 
     fn room_news(&self) -> Option<News> {
-        if let Some(Jsep { r#type, sdp }) = &self.jsep
-            && r#type == "answer"
-        {
-            return Some(News::Note(Message::Answer { sdp: sdp.clone() }));
+        match &self.jsep {
+            Some(Jsep { r#type, sdp }) if r#type == "answer" => {
+                return Some(News::Note(Message::Answer { sdp: sdp.clone() }));
+            }
+            // The first one comes as the answer to a request.
+            Some(Jsep { r#type, .. }) if r#type == "offer" => {
+                let why = "who was watched has left, or sends something else";
+                return Some(News::Over(why.to_owned()));
+            }
+            _ => (),
         }
         let room = &self.plugindata.as_ref()?.data;
         match room.videoroom.as_str() {
@@ -170,6 +198,20 @@ impl Packet {
             _ => None,
         }
     }
+}
+
+/// An offer without the feedback that Janus offers and makes nothing of:
+/// transport-wide congestion control, and full intra requests, of which its
+/// VideoRoom tells no publisher. Without those, keyframes are asked for by PLI.
+fn without_idle_feedback(sdp: &str) -> String {
+    let idle = |line: &str| {
+        let line = line.trim_end();
+        let feedback = line.starts_with("a=rtcp-fb:");
+        feedback && (line.ends_with(" transport-cc") || line.ends_with(" ccm fir"))
+            || line.starts_with("a=extmap:") && line.contains("transport-wide-cc")
+    };
+    let lines = sdp.split_inclusive('\n');
+    lines.filter(|line| !idle(line)).collect()
 }
 
 /// Janus lists them separated by commas, the best first.
@@ -200,21 +242,57 @@ fn candidate(candidate: &Value) -> Option<Message> {
     })
 }
 
-/// A request to the room. `room` is a number unless `as_text` says that this
-/// Janus names rooms by texts. The token opens whatever asks for one.
-pub(super) fn join(room: &str, as_text: bool, display: &str, token: Option<&str>) -> Value {
+/// A room's name: a number unless `as_text` says that this Janus names rooms by
+/// texts.
+fn name(room: &str, as_text: bool) -> Value {
     let number = room.parse::<u64>().ok().filter(|_| !as_text);
-    let mut body = json!({
+    number.map_or_else(|| Value::from(room), Value::from)
+}
+
+/// A request to enter the room, and to publish. The token opens whatever asks for
+/// one.
+pub(super) fn join(room: &str, as_text: bool, display: &str, token: Option<&str>) -> Value {
+    let body = json!({
         "request": "join",
         "ptype": "publisher",
-        "room": number.map_or_else(|| Value::from(room), Value::from),
+        "room": name(room, as_text),
         "display": display,
     });
+    json!({"janus": "message", "body": opened(body, token)})
+}
+
+/// A request for who is in the room.
+pub(super) fn participants(room: &str, as_text: bool) -> Value {
+    let body = json!({"request": "listparticipants", "room": name(room, as_text)});
+    json!({"janus": "message", "body": body})
+}
+
+/// A request to watch one who is in the room.
+pub(super) fn subscribe(room: &str, as_text: bool, feed: &Value, token: Option<&str>) -> Value {
+    let body = json!({
+        "request": "join",
+        "ptype": "subscriber",
+        "room": name(room, as_text),
+        "streams": [{"feed": feed}],
+    });
+    json!({"janus": "message", "body": opened(body, token)})
+}
+
+fn opened(mut body: Value, token: Option<&str>) -> Value {
     if let Some(token) = token {
         body["pin"] = token.into();
         body["token"] = token.into();
     }
-    json!({"janus": "message", "body": body})
+    body
+}
+
+/// A viewer's answer.
+pub(super) fn start(sdp: &str) -> Value {
+    json!({
+        "janus": "message",
+        "body": {"request": "start"},
+        "jsep": {"type": "answer", "sdp": sdp},
+    })
 }
 
 /// A request for the rooms there are.

@@ -1,5 +1,6 @@
 //! `janus+ws://`: a crowd of browsers, served by Janus out of one upload.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fantoccini::wd::WindowHandle;
@@ -17,27 +18,56 @@ use crate::server::{Folder, installed};
 
 const PORT: u16 = 8188;
 
-/// A room of a real Janus, a publisher in it, and a browser in front of it.
+/// A real Janus on a host of its own, with a room 1234.
+pub(super) struct Gateway {
+    process: Process,
+    program: PathBuf,
+    host: Host,
+    folder: Folder,
+}
+
+impl Gateway {
+    pub(super) fn start(stage: &mut Stage) -> Option<Self> {
+        let program = installed("janus", "Debian package janus")?;
+        let host = stage.lab.host("janus");
+        let folder = Folder::new("janus-media");
+        configure(&folder, &host.address().to_string(), PORT, "", false);
+        Some(Self {
+            process: spawn(&host, &program, &folder),
+            program,
+            host,
+            folder,
+        })
+    }
+
+    pub(super) fn uri(&self) -> String {
+        format!("janus+ws://{}/1234", self.host.address())
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.process = spawn(&self.host, &self.program, &self.folder);
+    }
+}
+
+/// A room of it, a publisher in it, and a browser in front of it.
 struct Room {
     browser: Browser,
     tabs: Vec<WindowHandle>,
     publisher: Publisher,
-    janus: Process,
-    host: Host,
-    folder: Folder,
+    janus: Gateway,
     _stage: Stage,
 }
 
 impl Room {
     /// With so many tabs of a browser that watch.
-    fn new(name: &str, tabs: usize) -> Option<Self> {
-        let program = installed("janus", "Debian package janus")?;
+    fn new(tabs: usize) -> Option<Self> {
         let mut stage = Stage::new()?;
-        let host = stage.lab.host("janus");
-        let folder = Folder::new(name);
-        configure(&folder, &host.address().to_string(), PORT, "", false);
-        let janus = start(&host, &program, &folder);
-        let address = host.address().to_string();
+        let janus = Gateway::start(&mut stage)?;
+        let address = janus.host.address().to_string();
         let replaced = [("janus.example", address.as_str()), (PLAIN, STAMPED)];
         let pipeline = documented::pipeline("janus+ws", &replaced);
         let publisher = Publisher::start(&stage.publisher, &pipeline);
@@ -47,7 +77,7 @@ impl Room {
                room.watch('ws://{}:{PORT}/', 1234, document.querySelector('video'));
              </script>",
             include_str!("janus.js"),
-            host.address()
+            janus.host.address()
         );
         let address = host_page(&stage.viewer, &html);
         let browser = Browser::start(&stage.viewer, Kind::Chromium);
@@ -61,8 +91,6 @@ impl Room {
             browser,
             publisher,
             janus,
-            host,
-            folder,
             _stage: stage,
         })
     }
@@ -97,7 +125,7 @@ impl Room {
     }
 }
 
-fn start(host: &Host, program: &std::path::Path, folder: &Folder) -> Process {
+fn spawn(host: &Host, program: &Path, folder: &Folder) -> Process {
     let mut command = host.command(program.to_str().unwrap());
     command.args(arguments(&folder.0));
     serve("janus", host, PORT, command)
@@ -111,7 +139,7 @@ fn now() -> u64 {
 #[test]
 fn a_crowd_of_tabs_watches_out_of_one_encoding_and_one_upload() {
     let _turn = browser::turn();
-    let Some(mut room) = Room::new("janus-crowd", 3) else {
+    let Some(mut room) = Room::new(3) else {
         return;
     };
     room.await_pictures(0);
@@ -137,14 +165,13 @@ fn a_crowd_of_tabs_watches_out_of_one_encoding_and_one_upload() {
 #[test]
 fn the_picture_returns_after_a_killed_janus() {
     let _turn = browser::turn();
-    let Some(mut room) = Room::new("janus-killed", 2) else {
+    let Some(mut room) = Room::new(2) else {
         return;
     };
     room.await_pictures(0);
     room.janus.kill();
     std::thread::sleep(Duration::from_secs(2));
-    let program = installed("janus", "Debian package janus").unwrap();
-    room.janus = start(&room.host, &program, &room.folder);
+    room.janus.restart();
     let returned = now();
     let waits: Vec<_> = room.await_pictures(1);
     let waits = waits.iter().map(|shown| shown.saturating_sub(returned));

@@ -8,6 +8,7 @@ use sigmund_tests::process::Process;
 use sigmund_tests::publisher::plugin_directory;
 use sigmund_tests::{Host, Publisher, Relay, eventually};
 
+use super::janus::Gateway;
 use super::theirs::plugin;
 use super::{PICTURE, STAMPED, Stage, nats, with_plugin};
 use crate::SOON;
@@ -117,6 +118,44 @@ fn nats_alone_brings_both_ends_together() {
     assert_moving(&mut late, 60);
     assert_moving(&mut receiver, 30);
     sender.assert_healthy();
+}
+
+/// Janus offers; who publishes changes, and Janus itself dies.
+#[test]
+fn whoever_publishes_to_a_room_of_janus_is_watched() {
+    let Some(mut stage) = Stage::new() else {
+        return;
+    };
+    let Some(mut janus) = Gateway::start(&mut stage) else {
+        return;
+    };
+    let uri = janus.uri();
+    let publish = |host: &Host| {
+        let sink = format!("{STAMPED} ! rtcsink name=sink video-codecs=VP8 uri={uri}");
+        Publisher::start(host, &sink)
+    };
+    let mut receiver = rtcsrc(&stage.viewer, &uri);
+    receiver.warning("nobody publishes");
+    let mut first = publish(&stage.publisher);
+    assert_moving(&mut receiver, 60);
+    // Whose connection is merely cut Janus keeps for a minute.
+    first.state("null");
+    let mut second = publish(&stage.publisher);
+    assert_goes_on(&mut receiver);
+    janus.kill();
+    janus.restart();
+    assert_goes_on(&mut receiver);
+    second.assert_healthy();
+}
+
+/// Another one's pictures come, whose numbers begin anew.
+#[track_caller]
+fn assert_goes_on(receiver: &mut Publisher) {
+    let goal = receiver.look("look").buffers + 90;
+    eventually(SOON * 2, "more pictures", || {
+        (receiver.look("look").buffers >= goal).then_some(())
+    });
+    receiver.assert_healthy();
 }
 
 /// One line each way, carried by somebody's hand: whatever is needed is in it.

@@ -35,9 +35,10 @@ fn common_caps(plan: &MediaPlan) -> gst::Caps {
         .field("clock-rate", plan.clock_rate as i32)
         .field("payload", i32::from(plan.payload_type));
     if plan.kind == Kind::Video {
-        caps = caps
-            .field("rtcp-fb-nack-pli", true)
-            .field("rtcp-fb-ccm-fir", true);
+        caps = caps.field("rtcp-fb-nack-pli", true);
+    }
+    if plan.fir {
+        caps = caps.field("rtcp-fb-ccm-fir", true);
     }
     if let Some(id) = plan.twcc {
         caps = caps

@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use gst::prelude::*;
 use sigmund::sdp::{Codec, Kind};
 
+use super::impatience;
+
 /// Decoders that have failed at work, while there is another.
 static DISTRUSTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
@@ -33,6 +35,7 @@ fn keyframes_first(depayloader: gst::Element) -> gst::Element {
     for property in ["wait-for-keyframe", "request-keyframe"] {
         depayloader.set_property(property, true);
     }
+    impatience::watch(&depayloader);
     depayloader
 }
 

@@ -7,6 +7,7 @@
 
 mod decoders;
 mod form;
+mod impatience;
 mod inlet;
 mod outlet;
 mod outlets;

@@ -7,7 +7,14 @@ use super::imp::RtcSrc;
 
 /// What players may open. Schemes that call, and none that listens or reads
 /// from the process: a playlist must not open a port.
-const PROTOCOLS: &[&str] = &["whep+http", "whep+https", "sigmund+ws", "sigmund+wss"];
+const PROTOCOLS: &[&str] = &[
+    "whep+http",
+    "whep+https",
+    "sigmund+ws",
+    "sigmund+wss",
+    "janus+ws",
+    "janus+wss",
+];
 
 impl URIHandlerImpl for RtcSrc {
     const URI_TYPE: gst::URIType = gst::URIType::Src;
