@@ -76,7 +76,7 @@ fn the_documents_say_what_each_scheme_can_do() {
         };
         let one_by_one = |cell: &str| cell.contains("one by one");
         let capabilities = Capabilities {
-            offerer: match offerer.split([',', ' ']).next() {
+            offerer: match offerer.split([',', ';', ' ']).next() {
                 Some("they") => Offerer::Them,
                 Some("we" | "the") => Offerer::Us,
                 _ => panic!("{row}"),

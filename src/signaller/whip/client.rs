@@ -162,14 +162,12 @@ impl Client {
         )))
     }
 
-    /// What an error means. 404 is no last word for who publishes: there may be
-    /// nobody yet who waits for the stream.
+    /// What an error means. 404 is no last word: nobody may wait for the stream
+    /// yet, or publish it.
     fn refused(&self, status: StatusCode, body: &[u8]) -> SignallerError {
         let error = dial::refused(&self.protocol.server(), status, body);
         match error {
-            SignallerError::Permanent(text)
-                if status == StatusCode::NOT_FOUND && self.protocol == Protocol::Whip =>
-            {
+            SignallerError::Permanent(text) if status == StatusCode::NOT_FOUND => {
                 SignallerError::Transient(text)
             }
             error => error,

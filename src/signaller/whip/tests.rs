@@ -536,7 +536,7 @@ async fn a_stream_is_watched_by_the_same_notes() {
 
 #[tokio::test]
 async fn a_stream_that_cannot_be_watched_says_why() {
-    for (status, again) in [(401, false), (404, false), (406, false), (503, true)] {
+    for (status, again) in [(401, false), (404, true), (406, false), (503, true)] {
         let server = Server::new(move |asked: &Asked| match asked.method {
             Method::POST => response(status, &[], "a reason to read"),
             _ => good(asked),
