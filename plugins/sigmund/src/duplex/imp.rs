@@ -13,9 +13,9 @@ use crate::data::pads::SOURCES as DATA_SOURCES;
 use crate::data::{DataPad, DataPads, IncomingChannels, data_signals};
 use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
 use crate::element::{
-    HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, HouseClock, Names, Opening, RtcSinkPad, SENT_AUDIO,
-    SENT_VIDEO, add_track, child_by_index, child_by_name, common_signals, drop_pad, encoder_setup,
-    goes_out, opening, read, specs,
+    HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, HouseClock, Life, Names, Opening, Property, RtcSinkPad,
+    SENT_AUDIO, SENT_VIDEO, add_track, change_state, child_by_index, child_by_name, common_signals,
+    drop_pad, encoder_setup, goes_out, opening, read, send_eos, specs,
 };
 use crate::media::{Track, encoders};
 use crate::receive::Outlets;
@@ -79,6 +79,32 @@ impl RtcPeer {
             .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))
     }
 
+    /// What the application was told by the far side (`app:`).
+    fn feed(&self, json: &str) -> bool {
+        let app = self.state().app.clone();
+        opening::feed(*CAT, self.obj().upcast_ref(), app, json)
+    }
+
+    /// A name for a pad that is asked for.
+    fn pad_name(&self, template: &gst::PadTemplate) -> String {
+        let prefix = template.name_template().trim_end_matches("_%u");
+        let mut state = self.state();
+        state.requested += 1;
+        format!("{prefix}_{}", state.requested - 1)
+    }
+
+    /// With sink pads, the end of the pipeline is an end of ours, too.
+    pub(super) fn update_flags(&self) {
+        let obj = self.obj();
+        if self.state().tracks.is_empty() && self.data.is_empty() {
+            obj.unset_element_flags(gst::ElementFlags::SINK);
+        } else {
+            obj.set_element_flags(gst::ElementFlags::SINK);
+        }
+    }
+}
+
+impl Life for RtcPeer {
     /// NULL → READY: everything that can be wrong without opening a port.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
@@ -116,7 +142,6 @@ impl RtcPeer {
             plan.latency,
             Arc::new(on_problem),
         ));
-        let encoder = self.obj().downgrade();
         let known: Vec<_> = {
             let state = self.state();
             let tracks = state.tracks.iter();
@@ -145,12 +170,7 @@ impl RtcPeer {
             call: true,
             network: plan.network,
             announcer,
-            on_encoder: Arc::new(move |element, pad, codec| {
-                if let Some(peer) = encoder.upgrade() {
-                    let codec = codec.encoding_name();
-                    peer.emit_by_name::<()>("encoder-setup", &[element, &pad, &codec]);
-                }
-            }),
+            on_encoder: opening::tell_of_encoders(&element),
             on_connection: opening::tell_of_connections(&element),
         };
         let host = runtime::wait_for(Host::start(config))
@@ -186,28 +206,12 @@ impl RtcPeer {
         self.house.clear();
     }
 
-    /// What the application was told by the far side (`app:`).
-    fn feed(&self, json: &str) -> bool {
-        let app = self.state().app.clone();
-        opening::feed(*CAT, self.obj().upcast_ref(), app, json)
+    fn house(&self) -> &HouseClock {
+        &self.house
     }
 
-    /// A name for a pad that is asked for.
-    fn pad_name(&self, template: &gst::PadTemplate) -> String {
-        let prefix = template.name_template().trim_end_matches("_%u");
-        let mut state = self.state();
-        state.requested += 1;
-        format!("{prefix}_{}", state.requested - 1)
-    }
-
-    /// With sink pads, the end of the pipeline is an end of ours, too.
-    pub(super) fn update_flags(&self) {
-        let obj = self.obj();
-        if self.state().tracks.is_empty() && self.data.is_empty() {
-            obj.unset_element_flags(gst::ElementFlags::SINK);
-        } else {
-            obj.set_element_flags(gst::ElementFlags::SINK);
-        }
+    fn is_live(&self) -> bool {
+        true
     }
 }
 
@@ -227,7 +231,7 @@ impl ObjectImpl for RtcPeer {
                 settings::properties(),
                 "Where a browser can call, once the element is at least PAUSED",
                 "The session, a sub-structure for the far side (bitrates in bit/s, loss 0 \
-                         to 1, round trip in ms), as of the last second",
+                 to 1, round trip in ms), as of the last second",
             )
         });
         &SPECS
@@ -240,10 +244,8 @@ impl ObjectImpl for RtcPeer {
     }
 
     fn property(&self, id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        let settings = || self.settings().clone();
-        read(settings::properties(), id, spec, settings, || {
-            self.snapshot()
-        })
+        let get = |property: &Property<Settings>| property.get(&self.settings());
+        read(settings::properties(), id, spec, get, || self.snapshot())
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
@@ -368,48 +370,14 @@ impl ElementImpl for RtcPeer {
             let state = self.state();
             (state.outlets.clone(), state.channels.clone())
         };
-        let Some(outlets) = outlets else { return false };
-        if let Some(channels) = channels {
-            runtime::detach(move || channels.send_eos());
-        }
-        outlets.send_eos();
-        true
+        send_eos(outlets, channels)
     }
 
     fn change_state(
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        let prepared = match transition {
-            gst::StateChange::NullToReady => self.prepare(),
-            gst::StateChange::ReadyToPaused => self.start(),
-            gst::StateChange::PausedToPlaying => {
-                self.house.set(self.obj().upcast_ref());
-                Ok(())
-            }
-            gst::StateChange::PausedToReady => {
-                self.stop();
-                Ok(())
-            }
-            _ => Ok(()),
-        };
-        if let Err(message) = prepared {
-            gst::error!(CAT, imp = self, "{message:?}");
-            self.obj().post_error_message(message);
-            return Err(gst::StateChangeError);
-        }
-        let result = self.parent_change_state(transition);
-        match (transition, result) {
-            (gst::StateChange::ReadyToPaused, Err(error)) => {
-                self.stop();
-                Err(error)
-            }
-            // Live: nothing comes before it plays.
-            (gst::StateChange::ReadyToPaused | gst::StateChange::PlayingToPaused, Ok(_)) => {
-                Ok(gst::StateChangeSuccess::NoPreroll)
-            }
-            (_, result) => result,
-        }
+        change_state(self, *CAT, transition)
     }
 }
 

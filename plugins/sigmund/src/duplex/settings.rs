@@ -9,14 +9,14 @@ use sigmund::sdp::{Codec, Kind, Receives};
 use sigmund::signaller::{Options, Role};
 
 use crate::driver::Network;
-use crate::element::{Common, HasCommon, Property, codecs, common_properties, property, text};
+use crate::element::{
+    Common, HasCommon, MAX_BITRATE, MIN_BITRATE, Property, START_BITRATE, bitrate, codecs,
+    common_properties, limits, property, text,
+};
 use crate::receive::can_decode;
 
 const VIDEO_CODECS: &str = "H264,VP8";
 const AUDIO_CODECS: &str = "OPUS";
-const MIN_BITRATE: u32 = 200_000;
-const START_BITRATE: u32 = 2_500_000;
-const MAX_BITRATE: u32 = 8_000_000;
 const LATENCY: u32 = 200;
 
 /// What the user set.
@@ -77,17 +77,7 @@ impl Settings {
         if sends.is_empty() {
             return Err("video-codecs and audio-codecs are both empty; nothing is left".into());
         }
-        let limits = Limits {
-            min: self.min_bitrate,
-            max: self.max_bitrate,
-            start: self.start_bitrate,
-        };
-        if limits.min > limits.start || limits.start > limits.max {
-            return Err(format!(
-                "min-bitrate ({}) <= start-bitrate ({}) <= max-bitrate ({}) must hold",
-                limits.min, limits.start, limits.max
-            ));
-        }
+        let limits = limits(self.min_bitrate, self.start_bitrate, self.max_bitrate)?;
         let mut receives = sends.clone();
         // What cannot be decoded here can still be passed on as it is.
         receives.sort_by_key(|codec| !can_decode(*codec));
@@ -109,18 +99,6 @@ impl Settings {
             give_up: self.common.give_up(),
         })
     }
-}
-
-fn bitrate(
-    name: &'static str,
-    default: u32,
-    blurb: &'static str,
-) -> glib::ParamSpecUIntBuilder<'static> {
-    glib::ParamSpecUInt::builder(name)
-        .minimum(10_000)
-        .maximum(1_000_000_000)
-        .default_value(default)
-        .blurb(blurb)
 }
 
 static PROPERTIES: LazyLock<Vec<Property<Settings>>> = LazyLock::new(|| {

@@ -1,8 +1,10 @@
 //! What all of our elements have in common: the properties that say how
 //! signalling and the network are used, the signals, and how they start.
 
+mod bitrate;
 mod caps;
 mod house;
+mod life;
 mod network;
 mod object;
 pub(crate) mod opening;
@@ -11,8 +13,10 @@ mod property;
 mod settings;
 mod signals;
 
+pub(crate) use bitrate::{MAX_BITRATE, MIN_BITRATE, START_BITRATE, bitrate, limits};
 pub(crate) use caps::{HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, SENT_AUDIO, SENT_VIDEO};
 pub(crate) use house::HouseClock;
+pub(crate) use life::{Life, change_state, send_eos};
 pub(crate) use object::{Names, child_by_index, child_by_name, goes_out, read, specs};
 pub(crate) use opening::Opening;
 pub(crate) use pad::{RtcSinkPad, add_track, drop_pad};

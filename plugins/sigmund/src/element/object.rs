@@ -38,16 +38,15 @@ pub(crate) fn read<S>(
     table: &[Property<S>],
     id: usize,
     spec: &glib::ParamSpec,
-    settings: impl FnOnce() -> S,
+    get: impl FnOnce(&Property<S>) -> glib::Value,
     snapshot: impl FnOnce() -> Snapshot,
 ) -> glib::Value {
     match spec.name() {
         ADDRESS => snapshot().address.to_value(),
         STATS => snapshot().to_structure().to_value(),
-        _ => table.get(id - 1).map_or_else(
-            || glib::Value::from_type(spec.value_type()),
-            |property| property.get(&settings()),
-        ),
+        _ => table
+            .get(id - 1)
+            .map_or_else(|| glib::Value::from_type(spec.value_type()), get),
     }
 }
 

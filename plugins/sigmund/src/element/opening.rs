@@ -6,6 +6,7 @@ use sigmund::signaller::{Options, Registry, Signaller};
 use tokio::sync::mpsc;
 
 use crate::driver::{Announcement, Announcer, OnConnection};
+use crate::media::OnEncoder;
 use crate::runtime;
 
 /// Signalling that is ready to run.
@@ -82,6 +83,17 @@ pub(crate) fn tell_of_connections(element: &gst::Element) -> OnConnection {
     std::sync::Arc::new(move |peer, webrtcbin| {
         if let Some(element) = element.upgrade() {
             element.emit_by_name::<()>("webrtcbin-ready", &[&peer.as_str(), webrtcbin]);
+        }
+    })
+}
+
+/// Emits `encoder-setup`.
+pub(crate) fn tell_of_encoders(element: &gst::Element) -> OnEncoder {
+    let element = element.downgrade();
+    std::sync::Arc::new(move |encoder, pad, codec| {
+        if let Some(element) = element.upgrade() {
+            let codec = codec.encoding_name();
+            element.emit_by_name::<()>("encoder-setup", &[encoder, &pad, &codec]);
         }
     })
 }

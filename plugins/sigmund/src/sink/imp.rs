@@ -2,7 +2,7 @@
 //!
 //! Locks: `settings`, then `state`; see the crate's documentation.
 
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -14,8 +14,8 @@ use crate::data::pads::SOURCES;
 use crate::data::{DataPad, DataPads, DataTrack};
 use crate::driver::{self, Host, HostConfig, Snapshot};
 use crate::element::{
-    HouseClock, Names, Opening, RtcSinkPad, SENT_AUDIO, SENT_VIDEO, add_track, child_by_index,
-    child_by_name, drop_pad, goes_out, opening, read, specs,
+    HouseClock, Life, Names, Opening, Property, RtcSinkPad, SENT_AUDIO, SENT_VIDEO, add_track,
+    change_state, child_by_index, child_by_name, drop_pad, goes_out, opening, read, specs,
 };
 use crate::media::{Track, encoders};
 use crate::runtime;
@@ -72,23 +72,6 @@ impl RtcSink {
         opening::feed(*CAT, self.obj().upcast_ref(), app, json)
     }
 
-    /// NULL → READY: everything that can be wrong without opening a port.
-    fn prepare(&self) -> Result<(), gst::ErrorMessage> {
-        let plan = self.plan()?;
-        self.data
-            .check(plan.max_peers == 1)
-            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
-        opening::check(&plan.uri, plan.options)?;
-        // Probing encoders takes a moment: done before the first viewer comes.
-        runtime::detach(move || {
-            for codec in plan.codecs {
-                encoders::can_encode(codec);
-            }
-            driver::warm_up();
-        });
-        Ok(())
-    }
-
     /// Are viewers' pointers and keys asked for?
     pub(super) fn wants_navigation(&self) -> bool {
         self.settings().navigation
@@ -121,6 +104,25 @@ impl RtcSink {
             .plan(&name)
             .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))
     }
+}
+
+impl Life for RtcSink {
+    /// NULL → READY: everything that can be wrong without opening a port.
+    fn prepare(&self) -> Result<(), gst::ErrorMessage> {
+        let plan = self.plan()?;
+        self.data
+            .check(plan.max_peers == 1)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
+        opening::check(&plan.uri, plan.options)?;
+        // Probing encoders takes a moment: done before the first viewer comes.
+        runtime::detach(move || {
+            for codec in plan.codecs {
+                encoders::can_encode(codec);
+            }
+            driver::warm_up();
+        });
+        Ok(())
+    }
 
     /// READY → PAUSED: opens signalling.
     fn start(&self) -> Result<(), gst::ErrorMessage> {
@@ -133,7 +135,6 @@ impl RtcSink {
             announcer,
             app,
         } = opening::open(&element, "Watch", &plan.uri, plan.options)?;
-        let encoder = self.obj().downgrade();
         let known: Vec<_> = {
             let state = self.state();
             let tracks = state.tracks.iter();
@@ -155,12 +156,7 @@ impl RtcSink {
             call: false,
             network: plan.network,
             announcer,
-            on_encoder: Arc::new(move |element, pad, codec| {
-                if let Some(sink) = encoder.upgrade() {
-                    let codec = codec.encoding_name();
-                    sink.emit_by_name::<()>("encoder-setup", &[element, &pad, &codec]);
-                }
-            }),
+            on_encoder: opening::tell_of_encoders(&element),
             on_connection: opening::tell_of_connections(&element),
         };
         let host = runtime::wait_for(Host::start(config))
@@ -190,6 +186,16 @@ impl RtcSink {
         self.stop_data();
         self.house.clear();
     }
+
+    fn house(&self) -> &HouseClock {
+        &self.house
+    }
+
+    /// Sinks behind the source pads have nothing to wait for: what viewers send
+    /// comes when they send it.
+    fn is_live(&self) -> bool {
+        !self.data.is_empty()
+    }
 }
 
 #[glib::object_subclass]
@@ -208,7 +214,7 @@ impl ObjectImpl for RtcSink {
                 settings::properties(),
                 "Where to watch, once the element is at least PAUSED",
                 "The sessions, a sub-structure each (bitrates in bit/s, loss 0 to 1, \
-                         round trip in ms), as of the last second",
+                 round trip in ms), as of the last second",
             )
         });
         &SPECS
@@ -221,10 +227,8 @@ impl ObjectImpl for RtcSink {
     }
 
     fn property(&self, id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        let settings = || self.settings().clone();
-        read(settings::properties(), id, spec, settings, || {
-            self.snapshot()
-        })
+        let get = |property: &Property<Settings>| property.get(&self.settings());
+        read(settings::properties(), id, spec, get, || self.snapshot())
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
@@ -335,38 +339,7 @@ impl ElementImpl for RtcSink {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        let prepared = match transition {
-            gst::StateChange::NullToReady => self.prepare(),
-            gst::StateChange::ReadyToPaused => self.start(),
-            gst::StateChange::PausedToPlaying => {
-                self.house.set(self.obj().upcast_ref());
-                Ok(())
-            }
-            gst::StateChange::PausedToReady => {
-                self.stop();
-                Ok(())
-            }
-            _ => Ok(()),
-        };
-        if let Err(message) = prepared {
-            gst::error!(CAT, imp = self, "{message:?}");
-            self.obj().post_error_message(message);
-            return Err(gst::StateChangeError);
-        }
-        let result = self.parent_change_state(transition);
-        if result.is_err() && transition == gst::StateChange::ReadyToPaused {
-            self.stop();
-        }
-        // Sinks behind the source pads have nothing to wait for: what viewers
-        // send comes when they send it.
-        let waits = matches!(
-            transition,
-            gst::StateChange::ReadyToPaused | gst::StateChange::PlayingToPaused
-        );
-        if waits && result.is_ok() && !self.data.is_empty() {
-            return Ok(gst::StateChangeSuccess::NoPreroll);
-        }
-        result
+        change_state(self, *CAT, transition)
     }
 }
 

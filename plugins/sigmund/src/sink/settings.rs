@@ -10,13 +10,13 @@ use sigmund::sdp::{Codec, Kind};
 use sigmund::signaller::{Options, Role};
 
 use crate::driver::Network;
-use crate::element::{Common, HasCommon, Property, codecs, common_properties, property, text};
+use crate::element::{
+    Common, HasCommon, MAX_BITRATE, MIN_BITRATE, Property, START_BITRATE, bitrate, codecs,
+    common_properties, limits, property, text,
+};
 
 const VIDEO_CODECS: &str = "H264,VP8";
 const AUDIO_CODECS: &str = "OPUS";
-const MIN_BITRATE: u32 = 200_000;
-const START_BITRATE: u32 = 2_500_000;
-const MAX_BITRATE: u32 = 8_000_000;
 const MAX_PEERS: u32 = 256;
 
 /// What the user set.
@@ -73,17 +73,7 @@ impl Settings {
     pub(super) fn plan(&self, element_name: &str) -> Result<Plan, String> {
         let mut all = codecs("video-codecs", Kind::Video, &self.video_codecs)?;
         all.extend(codecs("audio-codecs", Kind::Audio, &self.audio_codecs)?);
-        let limits = Limits {
-            min: self.min_bitrate,
-            max: self.max_bitrate,
-            start: self.start_bitrate,
-        };
-        if limits.min > limits.start || limits.start > limits.max {
-            return Err(format!(
-                "min-bitrate ({}) <= start-bitrate ({}) <= max-bitrate ({}) must hold",
-                limits.min, limits.start, limits.max
-            ));
-        }
+        let limits = limits(self.min_bitrate, self.start_bitrate, self.max_bitrate)?;
         Ok(Plan {
             uri: self.common.uri(element_name),
             options: self.common.options(Role::Publish, element_name)?,
@@ -94,18 +84,6 @@ impl Settings {
             give_up: self.common.give_up(),
         })
     }
-}
-
-fn bitrate(
-    name: &'static str,
-    default: u32,
-    blurb: &'static str,
-) -> glib::ParamSpecUIntBuilder<'static> {
-    glib::ParamSpecUInt::builder(name)
-        .minimum(10_000)
-        .maximum(1_000_000_000)
-        .default_value(default)
-        .blurb(blurb)
 }
 
 static PROPERTIES: LazyLock<Vec<Property<Settings>>> = LazyLock::new(|| {

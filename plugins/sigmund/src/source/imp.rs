@@ -13,8 +13,8 @@ use super::settings::{self, Plan, Settings};
 use crate::data::{DataPads, IncomingChannels, data_signals};
 use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
 use crate::element::{
-    HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, HouseClock, Names, Opening, common_signals, goes_out,
-    opening, read, specs,
+    HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, HouseClock, Life, Names, Opening, Property, change_state,
+    common_signals, goes_out, opening, read, send_eos, specs,
 };
 use crate::receive::Outlets;
 use crate::runtime;
@@ -72,6 +72,14 @@ impl RtcSrc {
             .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))
     }
 
+    /// What the application was told by the far side (`app:`).
+    fn feed(&self, json: &str) -> bool {
+        let app = self.state().app.clone();
+        opening::feed(*CAT, self.obj().upcast_ref(), app, json)
+    }
+}
+
+impl Life for RtcSrc {
     /// NULL → READY: everything that can be wrong without opening a port.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
@@ -157,10 +165,12 @@ impl RtcSrc {
         self.house.clear();
     }
 
-    /// What the application was told by the far side (`app:`).
-    fn feed(&self, json: &str) -> bool {
-        let app = self.state().app.clone();
-        opening::feed(*CAT, self.obj().upcast_ref(), app, json)
+    fn house(&self) -> &HouseClock {
+        &self.house
+    }
+
+    fn is_live(&self) -> bool {
+        true
     }
 }
 
@@ -179,7 +189,7 @@ impl ObjectImpl for RtcSrc {
                 settings::properties(),
                 "Where to publish, once a listening element is at least PAUSED",
                 "The session, a sub-structure for each peer (bitrates in bit/s, loss 0 \
-                         to 1, round trip in ms), as of the last second",
+                 to 1, round trip in ms), as of the last second",
             )
         });
         &SPECS
@@ -192,10 +202,8 @@ impl ObjectImpl for RtcSrc {
     }
 
     fn property(&self, id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        let settings = || self.settings().clone();
-        read(settings::properties(), id, spec, settings, || {
-            self.snapshot()
-        })
+        let get = |property: &Property<Settings>| property.get(&self.settings());
+        read(settings::properties(), id, spec, get, || self.snapshot())
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
@@ -271,48 +279,14 @@ impl ElementImpl for RtcSrc {
             let state = self.state();
             (state.outlets.clone(), state.channels.clone())
         };
-        let Some(outlets) = outlets else { return false };
-        if let Some(channels) = channels {
-            runtime::detach(move || channels.send_eos());
-        }
-        outlets.send_eos();
-        true
+        send_eos(outlets, channels)
     }
 
     fn change_state(
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        let prepared = match transition {
-            gst::StateChange::NullToReady => self.prepare(),
-            gst::StateChange::ReadyToPaused => self.start(),
-            gst::StateChange::PausedToPlaying => {
-                self.house.set(self.obj().upcast_ref());
-                Ok(())
-            }
-            gst::StateChange::PausedToReady => {
-                self.stop();
-                Ok(())
-            }
-            _ => Ok(()),
-        };
-        if let Err(message) = prepared {
-            gst::error!(CAT, imp = self, "{message:?}");
-            self.obj().post_error_message(message);
-            return Err(gst::StateChangeError);
-        }
-        let result = self.parent_change_state(transition);
-        match (transition, result) {
-            (gst::StateChange::ReadyToPaused, Err(error)) => {
-                self.stop();
-                Err(error)
-            }
-            // Live: nothing comes before it plays.
-            (gst::StateChange::ReadyToPaused | gst::StateChange::PlayingToPaused, Ok(_)) => {
-                Ok(gst::StateChangeSuccess::NoPreroll)
-            }
-            (_, result) => result,
-        }
+        change_state(self, *CAT, transition)
     }
 }
 

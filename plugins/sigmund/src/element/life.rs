@@ -1,0 +1,81 @@
+//! The life of an element, from state to state.
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::house::HouseClock;
+use crate::data::IncomingChannels;
+use crate::receive::Outlets;
+use crate::runtime;
+
+/// What an element does between its states.
+pub(crate) trait Life: ElementImpl {
+    /// NULL → READY: everything that can be wrong without opening a port.
+    fn prepare(&self) -> Result<(), gst::ErrorMessage>;
+    /// READY → PAUSED: opens signalling.
+    fn start(&self) -> Result<(), gst::ErrorMessage>;
+    /// PAUSED → READY, and after a start that came to nothing.
+    fn stop(&self);
+    /// Its time.
+    fn house(&self) -> &HouseClock;
+    /// Is there something behind its source pads that nothing comes to before it
+    /// plays?
+    fn is_live(&self) -> bool;
+}
+
+/// `ElementImpl::change_state` of all elements.
+pub(crate) fn change_state<T: Life>(
+    element: &T,
+    category: gst::DebugCategory,
+    transition: gst::StateChange,
+) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+    use gst::StateChange::{
+        NullToReady, PausedToPlaying, PausedToReady, PlayingToPaused, ReadyToPaused,
+    };
+    let obj = element.obj();
+    let obj: &gst::Element = obj.upcast_ref();
+    let prepared = match transition {
+        NullToReady => element.prepare(),
+        ReadyToPaused => element.start(),
+        PausedToPlaying => {
+            element.house().set(obj);
+            Ok(())
+        }
+        PausedToReady => {
+            element.stop();
+            Ok(())
+        }
+        _ => Ok(()),
+    };
+    if let Err(message) = prepared {
+        gst::error!(category, obj = obj, "{message:?}");
+        obj.post_error_message(message);
+        return Err(gst::StateChangeError);
+    }
+    match (transition, element.parent_change_state(transition)) {
+        (ReadyToPaused, Err(error)) => {
+            element.stop();
+            Err(error)
+        }
+        (ReadyToPaused | PlayingToPaused, Ok(_)) if element.is_live() => {
+            Ok(gst::StateChangeSuccess::NoPreroll)
+        }
+        (_, result) => result,
+    }
+}
+
+/// EOS from the application: it is pushed out of the source pads, in the
+/// element's own time; what is downstream may be busy.
+pub(crate) fn send_eos(
+    outlets: Option<Arc<Outlets>>,
+    channels: Option<Arc<IncomingChannels>>,
+) -> bool {
+    let Some(outlets) = outlets else { return false };
+    if let Some(channels) = channels {
+        runtime::detach(move || channels.send_eos());
+    }
+    outlets.send_eos();
+    true
+}
