@@ -14,10 +14,10 @@ use crate::data::{DataPad, DataPads, IncomingChannels, data_signals};
 use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
 use crate::element::{
     HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, HouseClock, Life, Names, Opening, Property, RtcSinkPad,
-    SENT_AUDIO, SENT_VIDEO, add_track, change_state, child_by_index, child_by_name, common_signals,
-    drop_pad, encoder_setup, goes_out, opening, read, send_eos, specs,
+    SENT_AUDIO, SENT_VIDEO, Tracks, add_track, change_state, child_by_index, child_by_name,
+    common_signals, drop_pad, encoder_setup, goes_out, opening, read, send_eos, specs,
 };
-use crate::media::{Track, encoders};
+use crate::media::encoders;
 use crate::receive::Outlets;
 use crate::runtime;
 
@@ -44,7 +44,7 @@ pub struct RtcPeer {
 /// What streaming has made.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    tracks: Vec<(RtcSinkPad, Track)>,
+    tracks: Tracks,
     /// Pads requested so far, for their names.
     requested: u32,
     pub(super) host: Option<Host>,
@@ -142,13 +142,7 @@ impl Life for RtcPeer {
             plan.latency,
             Arc::new(on_problem),
         ));
-        let known: Vec<_> = {
-            let state = self.state();
-            let tracks = state.tracks.iter();
-            tracks
-                .map(|(pad, track)| (track.clone(), pad.encoder_settings()))
-                .collect()
-        };
+        let known = self.state().tracks.known();
         let (pads, channels) = self.start_data();
         let config = HostConfig {
             tracks: known.clone(),
@@ -177,11 +171,7 @@ impl Life for RtcPeer {
             .ok_or_else(|| failed(&"the task of the element died"))?
             .map_err(|e| failed(&e))?;
         let mut state = self.state();
-        // Those that were requested meanwhile.
-        let late = |track: &Track| known.iter().all(|(it, _)| !it.is(track));
-        for (pad, track) in state.tracks.iter().filter(|(_, track)| late(track)) {
-            host.add_track(track.clone(), pad.encoder_settings());
-        }
+        state.tracks.tell_late(&host, &known);
         state.host = Some(host);
         state.outlets = Some(outlets);
         state.channels = channels;
@@ -330,10 +320,8 @@ impl ElementImpl for RtcPeer {
         // Live: nothing waits for a first picture.
         let (pad, track) = add_track(obj.upcast_ref(), template, &name, house, false)?;
         let mut state = self.state();
-        state.tracks.push((pad.clone(), track.clone()));
-        if let Some(host) = &state.host {
-            host.add_track(track, pad.encoder_settings());
-        }
+        let State { tracks, host, .. } = &mut *state;
+        tracks.add(&pad, track, host.as_ref());
         drop(state);
         self.update_flags();
         obj.child_added(&pad, &name);
@@ -345,15 +333,12 @@ impl ElementImpl for RtcPeer {
             return;
         }
         let mut state = self.state();
-        let ours = |(it, _): &(RtcSinkPad, Track)| it.upcast_ref::<gst::Pad>() == pad;
-        let Some(index) = state.tracks.iter().position(ours) else {
+        let State { tracks, host, .. } = &mut *state;
+        let removed = tracks.remove(pad, host.as_ref());
+        drop(state);
+        let Some((ghost, track)) = removed else {
             return;
         };
-        let (ghost, track) = state.tracks.swap_remove(index);
-        if let Some(host) = &state.host {
-            host.remove_track(track.clone());
-        }
-        drop(state);
         self.update_flags();
         let obj = self.obj();
         obj.child_removed(&ghost, &ghost.name());
@@ -393,8 +378,7 @@ impl RtcPeer {
     /// The pads with properties of their own.
     fn pads(&self) -> Vec<gst::GhostPad> {
         let state = self.state();
-        let media = state.tracks.iter().map(|(pad, _)| pad.clone().upcast());
-        media.chain(self.data.pads()).collect()
+        state.tracks.pads().chain(self.data.pads()).collect()
     }
 }
 

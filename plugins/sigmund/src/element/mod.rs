@@ -12,6 +12,7 @@ mod pad;
 mod property;
 mod settings;
 mod signals;
+mod tracks;
 
 pub(crate) use bitrate::{MAX_BITRATE, MIN_BITRATE, START_BITRATE, bitrate, limits};
 pub(crate) use caps::{HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, SENT_AUDIO, SENT_VIDEO};
@@ -23,3 +24,4 @@ pub(crate) use pad::{RtcSinkPad, add_track, drop_pad};
 pub(crate) use property::{Property, property};
 pub(crate) use settings::{Common, HasCommon, codecs, common_properties, text};
 pub(crate) use signals::{common_signals, encoder_setup};
+pub(crate) use tracks::Tracks;

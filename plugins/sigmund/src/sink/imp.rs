@@ -14,10 +14,11 @@ use crate::data::pads::SOURCES;
 use crate::data::{DataPad, DataPads, DataTrack};
 use crate::driver::{self, Host, HostConfig, Snapshot};
 use crate::element::{
-    HouseClock, Life, Names, Opening, Property, RtcSinkPad, SENT_AUDIO, SENT_VIDEO, add_track,
-    change_state, child_by_index, child_by_name, drop_pad, goes_out, opening, read, specs,
+    HouseClock, Life, Names, Opening, Property, RtcSinkPad, SENT_AUDIO, SENT_VIDEO, Tracks,
+    add_track, change_state, child_by_index, child_by_name, drop_pad, goes_out, opening, read,
+    specs,
 };
-use crate::media::{Track, encoders};
+use crate::media::encoders;
 use crate::runtime;
 
 pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -39,7 +40,7 @@ pub struct RtcSink {
 /// What streaming has made.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    tracks: Vec<(RtcSinkPad, Track)>,
+    tracks: Tracks,
     /// The channel on which viewers say what they do at the picture.
     pub(super) navigation: Option<DataTrack>,
     /// Pads requested so far, for their names.
@@ -135,13 +136,7 @@ impl Life for RtcSink {
             announcer,
             app,
         } = opening::open(&element, "Watch", &plan.uri, plan.options)?;
-        let known: Vec<_> = {
-            let state = self.state();
-            let tracks = state.tracks.iter();
-            tracks
-                .map(|(pad, track)| (track.clone(), pad.encoder_settings()))
-                .collect()
-        };
+        let known = self.state().tracks.known();
         let config = HostConfig {
             tracks: known.clone(),
             pads: self.start_data(),
@@ -163,11 +158,7 @@ impl Life for RtcSink {
             .ok_or_else(|| failed(&"the task of the element died"))?
             .map_err(|e| failed(&e))?;
         let mut state = self.state();
-        // Those that were requested meanwhile.
-        let late = |track: &Track| known.iter().all(|(it, _)| !it.is(track));
-        for (pad, track) in state.tracks.iter().filter(|(_, track)| late(track)) {
-            host.add_track(track.clone(), pad.encoder_settings());
-        }
+        state.tracks.tell_late(&host, &known);
         state.host = Some(host);
         state.app = Some(app);
         Ok(())
@@ -306,10 +297,8 @@ impl ElementImpl for RtcSink {
         let house = self.house.subscribe();
         let (pad, track) = add_track(obj.upcast_ref(), template, &name, house, prerolls)?;
         let mut state = self.state();
-        state.tracks.push((pad.clone(), track.clone()));
-        if let Some(host) = &state.host {
-            host.add_track(track, pad.encoder_settings());
-        }
+        let State { tracks, host, .. } = &mut *state;
+        tracks.add(&pad, track, host.as_ref());
         drop(state);
         obj.child_added(&pad, &name);
         Some(pad.upcast())
@@ -320,18 +309,12 @@ impl ElementImpl for RtcSink {
             return;
         }
         let mut state = self.state();
-        let Some(index) = state
-            .tracks
-            .iter()
-            .position(|(p, _)| p.upcast_ref::<gst::Pad>() == pad)
-        else {
+        let State { tracks, host, .. } = &mut *state;
+        let removed = tracks.remove(pad, host.as_ref());
+        drop(state);
+        let Some((ghost, track)) = removed else {
             return;
         };
-        let (ghost, track) = state.tracks.swap_remove(index);
-        if let Some(host) = &state.host {
-            host.remove_track(track.clone());
-        }
-        drop(state);
         self.drop_pad(ghost.upcast_ref(), track.element());
     }
 
@@ -355,8 +338,7 @@ impl RtcSink {
     /// The pads with properties of their own.
     fn pads(&self) -> Vec<gst::GhostPad> {
         let state = self.state();
-        let media = state.tracks.iter().map(|(pad, _)| pad.clone().upcast());
-        media.chain(self.data.pads()).collect()
+        state.tracks.pads().chain(self.data.pads()).collect()
     }
 }
 
