@@ -86,15 +86,16 @@ async fn serve(args: Args, options: Options, place: Place) -> Result<(), Failure
     let mut terminate = signal(SignalKind::terminate()).map_err(system)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(system)?;
-    let terms = setup::terms(&options, &place).map_err(Failure::Usage)?;
+    // Before the files are read: what changes from here on is noticed.
+    let mut watched = Watched::new(args, options, place);
+    let terms = setup::terms(&watched.options, &watched.place).map_err(Failure::Usage)?;
     terms
-        .check(place.listen.ip())
+        .check(watched.place.listen.ip())
         .map_err(|error| Failure::Usage(error.to_string()))?;
-    let server = Standalone::start(place.clone(), &terms).map_err(|error| match error {
+    let server = Standalone::start(watched.place.clone(), &terms).map_err(|error| match error {
         SignallerError::Transient(text) | SignallerError::Permanent(text) => Failure::System(text),
     })?;
     announce(&server);
-    let mut watched = Watched::new(args, options, place);
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
