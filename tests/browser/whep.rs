@@ -53,7 +53,11 @@ fn the_page_goes_on_by_whep_where_no_websocket_gets_through() {
     );
     let pipeline = format!("{SMALL} ! rtcsink name=cam uri={}", relay.uri("cam"));
     let mut publisher = Publisher::start(&stage.server, &pipeline);
-    page::await_playing(&browser);
+    // It may say in between that no server answers.
+    eventually(SOON * 2, "the page plays", || {
+        let script = "return document.body.dataset.state;";
+        (browser.ask(script, &[]) == "playing").then_some(())
+    });
     assert!(page::stamps(&browser, 2).distinct() >= 20);
     assert_eq!(publisher.emissions("peer-added")[0][1]["protocol"], "whep");
     assert_ne!(browser.ask("return broken;", &[]), json!(0));
