@@ -311,7 +311,8 @@ impl Carrier {
         loop {
             tokio::select! {
                 biased;
-                Ok(()) = &mut seat.slow => {
+                // Its sender may be gone before the last note is taken.
+                Ok(()) = &mut seat.slow, if !seat.slow.is_terminated() => {
                     links.end(edge, &stream, peer, "it did not read what it was sent");
                     return Ending::Over;
                 }
@@ -363,3 +364,7 @@ fn told(peer: &PeerId, note: Note) -> Option<Envelope> {
         Note::Came(_) | Note::Went(_) => return None,
     })
 }
+
+#[cfg(test)]
+#[path = "links_tests.rs"]
+mod tests;

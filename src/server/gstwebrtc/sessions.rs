@@ -150,7 +150,8 @@ fn told(
             let (mut notes, mut slow) = state?;
             let told = tokio::select! {
                 biased;
-                Ok(()) = &mut slow => Told::Slow,
+                // Its sender may be gone before the last note is taken.
+                Ok(()) = &mut slow, if !slow.is_terminated() => Told::Slow,
                 note = notes.recv() => Told::Note(note?),
             };
             let last = !matches!(told, Told::Note(Note::Message(_)));

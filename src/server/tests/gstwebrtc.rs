@@ -243,6 +243,39 @@ async fn whoever_speaks_version_1_1_is_told_why() {
 }
 
 #[tokio::test]
+async fn last_words_that_come_together_are_all_heard() {
+    let mut publisher = Publisher::new().await;
+    let mut client = Client::new(publisher.address()).await;
+    let session = client.start("cam", None).await;
+    let (peer, _) = publisher.consumer().await;
+    let other = client.start("cam", None).await;
+    let (stays, _) = publisher.consumer().await;
+    // Both are there before the server's task for the client runs again.
+    for note in [
+        Outgoing::Message {
+            peer: peer.clone(),
+            message: Message::Offer { sdp: "o".into() },
+        },
+        Outgoing::End {
+            peer,
+            reason: "no path".into(),
+        },
+    ] {
+        publisher.outgoing.try_send(note).unwrap();
+    }
+    assert_eq!(client.hear().await["sdp"], sdp("offer", "o"));
+    assert_eq!(
+        client.hear().await,
+        json!({"type": "endSession", "sessionId": session})
+    );
+    // What becomes of one session is nothing to another.
+    publisher
+        .say(&stays, Message::Offer { sdp: "p".into() })
+        .await;
+    assert_eq!(client.hear().await["sessionId"], other);
+}
+
+#[tokio::test]
 async fn a_consumer_that_vanishes_has_left() {
     let mut publisher = Publisher::new().await;
     let mut client = Client::new(publisher.address()).await;
