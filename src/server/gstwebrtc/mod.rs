@@ -25,7 +25,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use futures_util::StreamExt;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use self::peer::Peer;
 use super::problem::Problem;
@@ -60,6 +60,8 @@ async fn serve(mut wire: Wire, mut peer: Peer, mut stop: watch::Receiver<()>) {
     let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut bucket = Bucket::default();
+    // What it is told meanwhile is no sign of life.
+    let mut heard = Instant::now();
     let mut notes = vec![peer.welcome()];
     loop {
         if send(&mut wire, std::mem::take(&mut notes)).await.is_err() {
@@ -69,8 +71,9 @@ async fn serve(mut wire: Wire, mut peer: Peer, mut stop: watch::Receiver<()>) {
         tokio::select! {
             biased;
             _ = stop.changed() => break,
-            received = timeout(limits.idle_timeout, wire.receiver.next()) => {
-                let Ok(Some(Ok(message))) = received else { break };
+            received = wire.receiver.next() => {
+                let Some(Ok(message)) = received else { break };
+                heard = Instant::now();
                 let rate = Rate {
                     // A producer speaks for all its consumers.
                     burst: limits.message_burst.saturating_mul(peer.share()),
@@ -87,6 +90,7 @@ async fn serve(mut wire: Wire, mut peer: Peer, mut stop: watch::Receiver<()>) {
                     Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => (),
                 }
             }
+            () = sleep_until(heard + limits.idle_timeout) => break,
             told = peer.told() => notes = told,
             _ = ping.tick() => {
                 if wire.sender.send(Message::Ping(Vec::new().into())).await.is_err() {

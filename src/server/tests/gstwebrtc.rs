@@ -488,6 +488,34 @@ async fn who_floods_is_turned_out() {
 }
 
 #[tokio::test]
+async fn who_is_silent_is_turned_out_however_much_it_is_told() {
+    let limits = crate::access::Limits {
+        idle_timeout: Duration::from_millis(300),
+        ..crate::access::Limits::default()
+    };
+    let settings = Settings {
+        limits,
+        ..Settings::default()
+    };
+    let relay = relay(settings).await;
+    let mut listener = Client::new(relay.address()).await;
+    listener.set_roles(&["listener"], "me").await;
+    let hub = relay.hub().clone();
+    let busy = tokio::spawn(async move {
+        loop {
+            let kind = crate::server::Kind::Publish;
+            let publisher = crate::server::Publisher::Local;
+            let stream = hub.publish("door", kind, &[], publisher);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            drop(stream);
+        }
+    });
+    let told = async { while listener.frame().await.is_some() {} };
+    timeout(LONG, told).await.expect("it is closed");
+    busy.abort();
+}
+
+#[tokio::test]
 async fn our_own_client_is_at_home_here() {
     let relay = relay(Settings::default()).await;
     let uri = format!("gstwebrtc://{}/door", relay.address());
