@@ -274,3 +274,17 @@ fn a_server_is_let_in_by_its_token_and_serves_alone_without() {
     assert!(!alone.get("/streams", "").body.contains("cam"));
     assert!(!alone.log().contains("guess") && !one.log().contains("secret"));
 }
+
+#[test]
+fn a_word_that_is_too_long_for_nats_is_not_the_last() {
+    let nats = Nats::start("nats-payload", "max_payload: 4096");
+    let (one, other) = (nats.server(&[]), nats.server(&[]));
+    let names: Vec<_> = (0..40).map(|it| format!("{it:0>120}")).collect();
+    let many: Vec<_> = (names.iter())
+        .map(|name| Publisher::up(&one, name, None))
+        .collect();
+    eventually("the list is too long", || one.log().contains("max_payload"));
+    many.into_iter().for_each(|it| it.0.close());
+    let _publisher = Publisher::up(&one, "door", None);
+    lists(&other, "door", 0);
+}

@@ -23,6 +23,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_nats::client::PublishErrorKind;
 use async_nats::{Client, ConnectOptions, Message, RequestErrorKind, StatusCode, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
@@ -115,6 +116,7 @@ pub(super) async fn run(nats: Nats, house: House) {
 }
 
 async fn send(client: Client, mut out: mpsc::Receiver<Letter>) {
+    let mut told = false;
     while let Some(letter) = out.recv().await {
         let Letter {
             subject,
@@ -125,9 +127,21 @@ async fn send(client: Client, mut out: mpsc::Receiver<Letter>) {
             Some(absent) => client.publish_with_reply(subject, absent, word).await,
             None => client.publish(subject, word).await,
         };
-        if sent.is_err() {
-            return;
+        match sent {
+            Ok(()) => {}
+            Err(error) if error.kind() == PublishErrorKind::Send => return,
+            // One word that cannot be said is no reason to say nothing any more.
+            Err(error) => complain(&mut told, &error),
         }
+    }
+}
+
+/// Once is enough: what is too long is often too long again.
+fn complain(told: &mut bool, error: &dyn std::fmt::Display) {
+    if !std::mem::replace(told, true) {
+        tracing::error!(
+            "other servers do not learn all: {error}; raise max_payload in the configuration of NATS"
+        );
     }
 }
 
