@@ -11,6 +11,9 @@ use crate::message::{Message, PeerId};
 use crate::server::mark::Mark;
 use crate::signaller::{Incoming, PeerInfo};
 
+/// How peers speak to a server.
+const PROTOCOLS: [&str; 4] = ["v1", "whep", "whip", "gstwebrtc"];
+
 pub(super) struct Session {
     pub(super) stream: String,
     pub(super) client: IpAddr,
@@ -97,11 +100,13 @@ impl Session {
         far: Far,
     ) -> Self {
         let (protocol, _) = peer.as_str().split_once('-').unwrap_or_default();
+        // The name comes from the host: not all that it may say is counted apart.
+        let protocol = PROTOCOLS.iter().find(|it| **it == protocol);
         Self {
             stream: stream.to_owned(),
             client: UNKNOWN,
             live: true,
-            protocol: protocol.to_owned(),
+            protocol: (*protocol.unwrap_or(&"other")).to_owned(),
             came: Instant::now(),
             began: Instant::now(),
             waits: None,

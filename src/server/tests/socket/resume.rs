@@ -213,6 +213,29 @@ async fn a_publisher_brings_back_no_more_than_may_watch_and_nobody_of_others() {
 }
 
 #[tokio::test]
+async fn what_a_publisher_calls_its_peers_is_not_counted_apart() {
+    let relay = Relay::new().await;
+    let mark = crate::server::mark::Mark::of_connection("kept").text();
+    let sessions = with_sessions(&[("made-up", &json!({ "mark": mark }))]);
+    let (publisher, _) = Client::welcomed(relay.address(), sessions).await;
+    let waiting = with(with(hello("view"), "resume", "kept"), "wait", true);
+    let (mut viewer, _) = Client::welcomed(relay.address(), waiting).await;
+    publisher.leave().await;
+    assert_eq!(viewer.hear().await["type"], "left");
+    let mut publisher = relay.publisher().await;
+    let (peer, _) = publisher.joined().await;
+    publisher.send(note(&peer, answer())).await;
+    assert_eq!(viewer.hear().await["type"], "joined");
+    assert_eq!(viewer.hear().await, note("publisher", answer()));
+    let metrics = get(relay.address(), "/metrics").await.body;
+    let joined = "sigmund_joins_total{protocol=\"other\"} 1";
+    assert!(
+        metrics.contains(joined) && !metrics.contains("made"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
 async fn a_secret_is_good_for_its_own_role_and_stream_alone() {
     let relay = Relay::new().await;
     let _publisher = relay.publisher().await;
