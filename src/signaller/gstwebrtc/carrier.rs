@@ -149,7 +149,9 @@ impl Sessions {
     }
 
     fn start(&mut self, session_id: String, offer: Option<String>) -> Heard {
-        if session_id.is_empty() || session_id.len() > MAX_ID || self.0.contains(&session_id) {
+        let well =
+            (1..=MAX_ID).contains(&session_id.len()) && !session_id.contains(char::is_control);
+        if !well || self.0.contains(&session_id) {
             tracing::debug!("a session's name cannot be used");
             return Heard::default();
         }

@@ -221,8 +221,10 @@ fn what_is_too_long_ends_its_session() {
         "{heard:?}"
     );
     assert!(matches!(heard.answer, Some(ToServer::EndSession { .. })));
-    let note = json!({"type": "startSession", "peerId": "p", "sessionId": "x".repeat(200)});
-    assert_eq!(hear(&mut sessions, note), Heard::default());
+    for name in [String::new(), "x".repeat(200), "a\nb".into(), "a\0".into()] {
+        let note = json!({"type": "startSession", "peerId": "p", "sessionId": name});
+        assert_eq!(hear(&mut sessions, note), Heard::default(), "{name:?}");
+    }
 }
 
 #[test]
