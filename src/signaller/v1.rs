@@ -235,7 +235,8 @@ impl Signaller for V1 {
         };
         self.carrier = Some(tokio::spawn(carrier.run()));
         Ok(Connection {
-            address: welcome.address,
+            // It is shown on terminals.
+            address: welcome.address.filter(|it| !it.contains(char::is_control)),
             incoming,
             outgoing,
         })

@@ -6,7 +6,7 @@ mod calls;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -515,4 +515,23 @@ async fn the_next_server_is_taken_when_one_is_gone() {
     one.leave().await;
     publisher.down_and_up().await;
     assert_eq!(streams(other.address()).await[0]["name"], "cam");
+}
+
+#[tokio::test]
+async fn an_address_that_would_steer_a_terminal_is_not_shown() {
+    let server = crate::signaller::fake::Server::new().await;
+    for (address, shown) in [("http://a/", true), ("http://a/\u{1b}[2J", false)] {
+        let uri = format!("ws://{}/cam", server.address);
+        let options = Options::new(Role::Publish, "cam");
+        let mut signaller = Registry::builtin().open(&uri, &options).unwrap();
+        let welcome = async {
+            let mut end = server.accept().await;
+            end.recv().await;
+            let welcome = json!({"type": "welcome", "version": VERSION, "peer": "publisher", "resume": "r", "address": address});
+            end.send(welcome).await;
+            end
+        };
+        let (connection, _end) = tokio::join!(signaller.connect(), welcome);
+        assert_eq!(connection.unwrap().address.is_some(), shown);
+    }
 }
