@@ -1,5 +1,6 @@
 //! `nats://` against nats-server.
 
+use std::io::Write;
 use std::process::Command;
 
 use sigmund::message::Message;
@@ -213,6 +214,35 @@ async fn what_nats_forbids_is_told() {
         text.contains("forbids") && text.contains("sigmund.v1.front%20door"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_viewer_that_may_not_be_answered_harms_nobody_else() {
+    let config = "authorization { users: [\
+        { user: a, password: b, permissions: { publish: [\"sigmund.>\", \"_INBOX.>\"], subscribe: \">\" } }, \
+        { user: c, password: d } ] }";
+    let Some(nats) = nats("nats-inbox", config) else {
+        return;
+    };
+    let mut publisher = Signal::publish(&nats.uri(), Some("a:b"));
+    publisher.up().await;
+    // Its inbox is where the publisher may not speak.
+    let hello = r#"{"type":"hello","version":"sigmund.v1","role":"view","stream":"front door"}"#;
+    let words = format!(
+        "CONNECT {{\"verbose\":false,\"user\":\"c\",\"pass\":\"d\"}}\r\n\
+         PUB sigmund.v1.front%20door.join secrets.all {}\r\n{hello}\r\nPING\r\n",
+        hello.len()
+    );
+    let mut mallory = std::net::TcpStream::connect(("127.0.0.1", nats.server.port)).unwrap();
+    mallory.write_all(words.as_bytes()).unwrap();
+    let (peer, _) = publisher.joined().await;
+    let (left, reason) = publisher.left().await;
+    assert_eq!(left, peer);
+    assert!(reason.contains("NATS"), "{reason}");
+    let mut options = Options::new(Role::Subscribe, "rtcsrc0");
+    options.token = Some(sigmund::access::Token::new("c:d"));
+    let mut viewer = Signal::open(&nats.uri(), &options);
+    negotiate(&mut publisher, &mut viewer).await;
 }
 
 #[tokio::test]

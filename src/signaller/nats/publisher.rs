@@ -171,7 +171,13 @@ impl Carrier {
                 },
                 join = self.joins.next() => self.join(join.ok_or_else(gone)?).await?,
                 note = self.notes.next() => self.hear(&note.ok_or_else(gone)?),
-                Some(fault) = self.channel.faults.recv() => return Err(forbidden(&fault)),
+                Some(fault) = self.channel.faults.recv() => {
+                    let left = self.unreachable(&fault).ok_or_else(|| forbidden(&fault))?;
+                    for note in left {
+                        let _ = self.incoming.send(note).await;
+                    }
+                    continue;
+                }
             };
             if let Some(note) = heard
                 && self.incoming.send(note).await.is_err()
@@ -276,6 +282,20 @@ impl Carrier {
         Ok((welcome, Incoming::Joined { peer, info }))
     }
 
+    /// Who cannot be answered, as NATS forbids it: where we speak to a viewer is
+    /// that viewer's choice. `None` for what we cannot do without.
+    fn unreachable(&self, fault: &str) -> Option<Vec<Incoming>> {
+        let inbox = forbidden_inbox(fault)?;
+        tracing::warn!("NATS does not let us answer a viewer");
+        let gone = |(peer, _): (PeerId, Subject)| Incoming::Left {
+            peer,
+            reason: "NATS does not let us speak to it".to_owned(),
+        };
+        let mut viewers = self.viewers.lock();
+        let there = viewers.extract_if(|_, it| it.as_str() == inbox);
+        Some(there.map(gone).collect())
+    }
+
     /// What a viewer says, if it is one of ours.
     fn hear(&self, message: &NatsMessage) -> Option<Incoming> {
         let peer = PeerId::new(message.subject.strip_prefix(&self.prefix)?);
@@ -312,4 +332,13 @@ pub(in crate::signaller) fn read(payload: &[u8]) -> Result<Option<Envelope>, Rea
 /// to those of NATS.
 pub(super) fn is_inbox(reply: &str) -> bool {
     !reply.starts_with("sigmund.") && !reply.starts_with('$')
+}
+
+/// The inbox that NATS does not let us publish to, by its words:
+/// `Permissions Violation for Publish to "_INBOX.x"`.
+pub(super) fn forbidden_inbox(fault: &str) -> Option<&str> {
+    let (before, rest) = fault.split_once('"')?;
+    let (subject, _) = rest.split_once('"')?;
+    let publish = before.to_ascii_lowercase().contains("publish to");
+    (publish && is_inbox(subject)).then_some(subject)
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::publisher::{is_inbox, read};
+use super::publisher::{forbidden_inbox, is_inbox, read};
 use super::viewer::is_subject;
 use super::*;
 use crate::message::v1::MAX_TO_SERVER;
@@ -28,6 +28,17 @@ fn a_viewer_cannot_make_us_speak_to_others() {
     for reply in ["sigmund.v1.camera.join", "$SYS.REQ", "$JS.API"] {
         assert!(!is_inbox(reply), "{reply}");
     }
+}
+
+#[test]
+fn only_what_we_need_is_a_fault_of_ours() {
+    let own = r#"Permissions Violation for Publish to "sigmund.v1.camera.join""#;
+    let heard = r#"Permissions Violation for Subscription to "_INBOX.a""#;
+    for fault in [own, heard, "Maximum Payload Violation", r#"publish to ""#] {
+        assert_eq!(forbidden_inbox(fault), None, "{fault}");
+    }
+    let theirs = r#"Permissions Violation for Publish to "secrets.all""#;
+    assert_eq!(forbidden_inbox(theirs), Some("secrets.all"));
 }
 
 #[test]
