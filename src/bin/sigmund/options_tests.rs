@@ -185,6 +185,10 @@ fn a_wrong_line_is_named_with_its_key_and_what_it_takes() {
             "turn-ttl = \"10\"",
             "turn-ttl: it takes a time with its unit",
         ),
+        (
+            "turn-ttl = \"200000000000y\"",
+            "turn-ttl: it takes at most 100 years",
+        ),
         ("listen = ", "listen: "),
         (
             "limits = { connections = \"many\" }",
@@ -253,6 +257,7 @@ fn what_does_not_go_together_is_explained() {
             &["--turn-server", "turn:x", "--turn-secret-file", &empty],
             "it is empty",
         ),
+        (&["--turn-ttl", "0s"], "good for a second at least"),
         (&["--key-file", &empty], "at least 32"),
         (&["--key-file", "/nowhere/key"], "key-file /nowhere/key"),
         (&["--token-file", &tokens], "line 2: the rights are"),

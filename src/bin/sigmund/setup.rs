@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sigmund::access::jwt::Key;
 use sigmund::access::{
@@ -13,6 +14,9 @@ use sigmund::signaller::TlsFiles;
 
 use crate::options::Options;
 use crate::values::{Anonymous, Listen};
+
+/// They are renewed before they end: without a life, that would never stop.
+const SHORTEST_TTL: Duration = Duration::from_secs(1);
 
 /// Where the server listens if nothing else is said.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -129,6 +133,9 @@ fn authenticator(options: &Options, place: &Place) -> Result<Authenticator, Stri
 
 fn ice(options: &Options) -> Result<IceServers, String> {
     let ttl = options.turn_ttl.map_or(DEFAULT_TTL, |time| time.0);
+    if ttl < SHORTEST_TTL {
+        return Err("turn-ttl: credentials are good for a second at least".into());
+    }
     let secret = match (&options.turn_secret_file, options.turn_server.is_empty()) {
         (Some(file), false) => {
             let text = read("turn-secret-file", file)?;

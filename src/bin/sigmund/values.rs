@@ -80,6 +80,9 @@ impl fmt::Display for Listen {
     }
 }
 
+/// More than anybody means; dates so far away cannot be reckoned with.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
 /// A span of time: `10s`, `500ms`, `1h 30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Time(pub(crate) Duration);
@@ -88,9 +91,12 @@ impl FromStr for Time {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text)
-            .map(Self)
-            .map_err(|_| "it takes a time with its unit, such as 500ms, 10s, 5m, 12h or 7d".into())
+        let wrong = || "it takes a time with its unit, such as 500ms, 10s, 5m, 12h or 7d";
+        let time = humantime::parse_duration(text).map_err(|_| wrong())?;
+        if time > LONGEST {
+            return Err("it takes at most 100 years".into());
+        }
+        Ok(Self(time))
     }
 }
 
