@@ -154,6 +154,26 @@ impl IceServer {
         Self::each(text, Self::read)
     }
 
+    /// Such a list as it can be shown, with stars for passwords; all stars where it
+    /// cannot be read, as a password may be anywhere in it.
+    pub fn without_passwords(list: &str) -> String {
+        const HIDDEN: &str = "***";
+        if !list.contains('@') {
+            return list.to_owned();
+        }
+        let shown = |server: &Self| {
+            let user = server.username.as_deref().map(encode_part);
+            let user = user.map_or_else(String::new, |it| format!("{it}:{HIDDEN}@"));
+            let scheme = server.scheme.as_str();
+            let (authority, query) = (server.authority(), server.query());
+            format!("{scheme}://{user}{authority}{query}")
+        };
+        match Self::parse_bare_list(list) {
+            Ok(servers) => servers.iter().map(shown).collect::<Vec<_>>().join(","),
+            Err(_) => HIDDEN.to_owned(),
+        }
+    }
+
     fn each(
         text: &str,
         parse: impl Fn(&str) -> Result<Self, AddressError>,

@@ -357,6 +357,22 @@ fn debug_output_has_no_password() {
 }
 
 #[test]
+fn ice_servers_are_shown_without_passwords() {
+    for (written, shown) in [
+        ("stun://a, stun:b", "stun://a, stun:b"),
+        (
+            "stun://a,turn://1%3Ann:hu%2Csh@b?transport=tcp,turns://c:443",
+            "stun://a:3478,turn://1%3Ann:***@b:3478?transport=tcp,turns://c:443",
+        ),
+        ("turn://u:hu@sh@b", "turn://u:***@b:3478"),
+        ("turn://u:hush@b,turn:x@@@", "***"),
+        ("u:hush@b", "***"),
+    ] {
+        assert_eq!(IceServer::without_passwords(written), shown);
+    }
+}
+
+#[test]
 fn a_uri_may_name_several_servers_where_its_scheme_knows_them() {
     let read = uri("sigmund+wss://a.example,b.example:8443,[::1]:1/front%20door");
     assert_eq!((read.host.as_str(), read.port), ("a.example", None));

@@ -48,6 +48,24 @@ fn every_property_says_what_it_is_for() {
     }
 }
 
+/// As `GST_DEBUG_DUMP_DOT_DIR` writes them down, and whatever else lists properties.
+#[test]
+fn what_is_secret_cannot_be_read_back() {
+    for element in ["rtcsink", "rtcsrc", "rtcpeer"].map(made) {
+        let name = element.name();
+        element.set_property("token", "hush-token");
+        element.set_property("turn-secret", "hush-secret");
+        element.set_property("ice-servers", "stun://a,turn://joe:hush-password@b");
+        let shown = element.property::<String>("ice-servers");
+        assert_eq!(shown, "stun://a:3478,turn://joe:***@b:3478", "{name}");
+        let pipeline = gst::Pipeline::new();
+        pipeline.add(&element).unwrap();
+        let graph = pipeline.debug_to_dot_data(gst::DebugGraphDetails::all());
+        assert!(graph.contains("turn://joe"), "{name}: no properties");
+        assert!(!graph.contains("hush"), "{name}: {graph}");
+    }
+}
+
 #[test]
 fn players_find_the_source_by_its_uris() {
     let source = made("rtcsrc");

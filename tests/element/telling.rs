@@ -109,9 +109,11 @@ fn nothing_secret_is_logged_at_info() {
     let sink = stage.sink("ice-servers=turn://user:hunter2@10.77.0.9");
     let pipeline = format!("{} ! {sink}", PICTURE);
     let debug = [("GST_DEBUG", "rtc*:4,sigmund*:4,GST_ELEMENT*:2")];
-    let publisher = Publisher::start_with(&stage.server, &pipeline, &debug);
+    let mut publisher = Publisher::start_with(&stage.server, &pipeline, &debug);
     let viewer = Viewer::join_silent(&stage.viewer, &publisher.whep("cam"));
     viewer.watch(10);
+    let graph = publisher.ask(Command::Dot);
+    assert!(!graph.as_str().unwrap().contains("hunter2"), "{graph}");
     viewer.leave();
     eventually(SOON, "the end is logged", || {
         publisher.emissions("peer-removed").pop()

@@ -91,26 +91,39 @@ impl Common {
     }
 }
 
-/// How media find their way.
-pub(super) fn network_properties<S: HasCommon>() -> Vec<Property<S>> {
-    vec![
-        property!(
+fn ice_servers<S: HasCommon>() -> Property<S> {
+    Property {
+        // Whatever lists properties (dot files, logs) shows them to anybody.
+        get: |settings: &S| {
+            let written = settings.common().ice_servers.as_deref();
+            written.map(IceServer::without_passwords).to_value()
+        },
+        ..property!(
             S: common.ice_servers,
             text(
                 "ice-servers",
                 "STUN and TURN servers, separated by commas: stun://HOST[:PORT], \
                  turn://USER:PASSWORD@HOST[:PORT][?transport=udp|tcp], \
-                 turns://USER:PASSWORD@HOST[:PORT] (TLS, verified), percent-encoded"
+                 turns://USER:PASSWORD@HOST[:PORT] (TLS, verified), percent-encoded; read \
+                 back, passwords are hidden"
             )
-        ),
+        )
+    }
+}
+
+/// How media find their way.
+pub(super) fn network_properties<S: HasCommon>() -> Vec<Property<S>> {
+    vec![
+        ice_servers(),
         property!(
             S: common.turn_secret,
             text(
                 "turn-secret",
                 "Secret that the TURN servers share with us (coturn's static-auth-secret): makes \
                  time-limited credentials, anew for each connection, for those in ice-servers \
-                 that have none; those are not told to peers"
+                 that have none; those are not told to peers; cannot be read back"
             )
+            .write_only()
         ),
         property!(
             S: common.ice_transport_policy,

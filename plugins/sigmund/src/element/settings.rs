@@ -172,8 +172,9 @@ fn signalling_properties<S: HasCommon>() -> Vec<Property<S>> {
             text(
                 "token",
                 "Secret that peers must present to us (Authorization: Bearer, or #token=… in the \
-                 page's URL), or that we present to a server"
+                 page's URL), or that we present to a server; cannot be read back"
             )
+            .write_only()
         ),
         property!(
             S: common.allow_anonymous,
