@@ -117,7 +117,7 @@ pub enum EndReason {
 
 impl EndReason {
     /// The far side left and gave a reason: what can be shown of that.
-    pub(super) fn left(reason: &str) -> Self {
+    pub fn left(reason: &str) -> Self {
         let shown = reason.chars().filter(|it| !it.is_control()).take(200);
         Self::Left(shown.collect())
     }

@@ -367,7 +367,7 @@ impl Task {
             }
             Signalling::Incoming(Incoming::Left { peer, reason }) => {
                 if let Some(session) = self.sessions.get_mut(&peer) {
-                    session.leave(reason);
+                    session.leave(&reason);
                 }
             }
         }
@@ -389,7 +389,7 @@ impl Task {
     fn join(&mut self, peer: PeerId, info: PeerInfo) {
         // Left while nobody told us, and back.
         if let Some(before) = self.sessions.get_mut(&peer) {
-            before.leave("it has come back".to_owned());
+            before.leave("it has come back");
         }
         if let Some(text) = self.no_room() {
             self.supervisor.send(Outgoing::Refuse {

@@ -72,7 +72,7 @@ pub(in crate::driver) enum Event {
     /// It is to end.
     Close(EndReason),
     /// Its peer is gone, and signalling knows.
-    Left(String),
+    Left(EndReason),
     /// A stream of its peer's has begun: on which connection, and which one.
     Stream(u32, IncomingStream),
     /// Somebody has linked or unlinked a source pad.
@@ -115,9 +115,9 @@ impl SessionHandle {
     }
 
     /// Its peer is gone: it ends, and tells signalling no more.
-    pub(in crate::driver) fn leave(&mut self, reason: String) {
+    pub(in crate::driver) fn leave(&mut self, reason: &str) {
         self.leaving = true;
-        self.tell(Event::Left(reason));
+        self.tell(Event::Left(EndReason::left(reason)));
     }
 
     /// Is it about to end?
@@ -427,7 +427,7 @@ impl Task {
             Event::Close(reason) => session.close(reason),
             Event::Left(reason) => {
                 self.left = true;
-                session.close(EndReason::Left(reason));
+                session.close(reason);
             }
             // Taken before, as they take time.
             Event::Stream(..) | Event::Relinked(_) => (),
@@ -597,5 +597,26 @@ async fn sleep_until(at: Option<tokio::time::Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_leave_is_one_line() {
+        let (inbox, mut events) = mpsc::channel(1);
+        let mut session = SessionHandle {
+            inbox,
+            flooded: Arc::default(),
+            serial: 1,
+            leaving: false,
+        };
+        session.leave("bye\n0:00:01 ERROR forged\u{1b}[2J");
+        let Ok(Event::Left(reason)) = events.try_recv() else {
+            panic!("nothing was told")
+        };
+        assert!(!reason.to_string().contains(char::is_control), "{reason}");
     }
 }
