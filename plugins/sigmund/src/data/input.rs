@@ -150,5 +150,6 @@ fn time_of(appsink: &gst_app::AppSink, sample: &gst::Sample, buffer: &gst::Buffe
     let now = appsink.current_running_time()?;
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let wall = u64::try_from(wall.ok()?.as_nanos()).ok()?;
-    (wall + running.nseconds()).checked_sub(now.nseconds())
+    let time = wall.checked_add(running.nseconds())?;
+    time.checked_sub(now.nseconds())
 }
