@@ -49,6 +49,18 @@ pub(super) fn configure(webrtcbin: &gst::Element, network: &Network) -> Result<(
     Ok(())
 }
 
+/// Streams (SSRCs) that one far side may send; each costs a thread. Twice as many
+/// as there can be pads.
+const MAX_STREAMS: u32 = 64;
+
+/// Bounds what a far side can make rtpbin build: there is no limit by default.
+/// What is sent beyond is thrown away. Before anything is negotiated.
+pub(super) fn limit_streams(webrtcbin: &gst::Element) {
+    if let Some(rtpbin) = super::statistics::rtpbin(webrtcbin) {
+        rtpbin.set_property("max-streams", MAX_STREAMS);
+    }
+}
+
 /// Sets an own CNAME: the default one is `user…@HOSTNAME`.
 pub(super) fn hide_host_name(webrtcbin: &gst::Element) {
     if let Some(rtpbin) = super::statistics::rtpbin(webrtcbin) {
@@ -113,7 +125,53 @@ fn is_routable(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use gst_rtp::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn a_far_side_gets_no_more_streams_than_there_can_be() {
+        gst::init().unwrap();
+        let factory = gst::ElementFactory::find("webrtcbin").expect("webrtcbin is there");
+        let webrtcbin = factory.create().build().unwrap();
+        limit_streams(&webrtcbin);
+        let inner = crate::webrtcbin::statistics::rtpbin(&webrtcbin).unwrap();
+        // The same, on its own: webrtcbin's hears of nothing that is not negotiated.
+        let limit: u32 = inner.property("max-streams");
+        let factory = gst::ElementFactory::find("rtpbin").expect("rtpbin is there");
+        let rtpbin = factory.create().property("max-streams", limit);
+        let rtpbin = rtpbin.build().unwrap();
+        let built = Arc::new(AtomicU32::new(0));
+        let count = built.clone();
+        rtpbin.connect("new-jitterbuffer", false, move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            None
+        });
+        let sink = rtpbin.request_pad_simple("recv_rtp_sink_0").unwrap();
+        rtpbin.set_state(gst::State::Playing).unwrap();
+        sink.send_event(gst::event::StreamStart::new("s"));
+        let caps = "application/x-rtp,media=video,clock-rate=90000,encoding-name=VP8,payload=96";
+        let caps: gst::Caps = caps.parse().unwrap();
+        sink.send_event(gst::event::Caps::new(&caps));
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        sink.send_event(gst::event::Segment::new(&segment));
+        // A source is one once two packets of it have come.
+        for packet in 0..2 * MAX_STREAMS * 2 {
+            let (ssrc, number) = (1 + packet / 2, packet as u16 % 2);
+            let mut buffer = gst::Buffer::new_rtp_with_sizes(4, 0, 0).unwrap();
+            let mut rtp = gst_rtp::RTPBuffer::from_buffer_writable(buffer.make_mut()).unwrap();
+            rtp.set_ssrc(ssrc);
+            rtp.set_seq(number);
+            rtp.set_payload_type(96);
+            drop(rtp);
+            sink.chain(buffer).unwrap();
+        }
+        rtpbin.set_state(gst::State::Null).unwrap();
+        assert_eq!(built.load(Ordering::SeqCst), MAX_STREAMS);
+    }
 
     #[test]
     fn link_local_and_loopback_are_not_routable() {

@@ -120,6 +120,7 @@ impl PeerConnection {
             )?;
         let guard = guard::attach(&webrtcbin, identity, report.clone());
         interfaces::configure(&webrtcbin, network)?;
+        interfaces::limit_streams(&webrtcbin);
         watch::attach(&webrtcbin, report);
         if let Some(receiving) = receiving {
             receiver::attach(&webrtcbin, receiving);
