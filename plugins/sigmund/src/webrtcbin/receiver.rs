@@ -29,7 +29,9 @@ pub(crate) struct Receiving {
 #[derive(Debug)]
 pub(crate) struct IncomingStream {
     pad: gst::Pad,
-    block: gst::PadProbeId,
+    /// Keeps the packets back.
+    gate: gst::PadProbeId,
+    rests: bool,
 }
 
 impl IncomingStream {
@@ -54,23 +56,39 @@ impl IncomingStream {
 
     /// Lets the packets flow.
     pub(crate) fn open(self) -> gst::Pad {
-        self.pad.remove_probe(self.block);
+        self.pad.remove_probe(self.gate);
         self.pad
+    }
+
+    /// Nobody takes it for now: until it is opened, packets are thrown away. The
+    /// jitterbuffer would keep all that come behind one that waits.
+    pub(crate) fn rest(self) -> Self {
+        let gate = match self.rests {
+            true => None,
+            false => discard(&self.pad),
+        };
+        let Some(gate) = gate else { return self };
+        self.pad.remove_probe(self.gate);
+        Self {
+            gate,
+            rests: true,
+            ..self
+        }
     }
 
     /// Throws the packets away. Left alone, they would come back as an error
     /// that stops all streams of the connection.
     pub(crate) fn refuse(self) {
         discard(&self.pad);
-        self.pad.remove_probe(self.block);
+        self.pad.remove_probe(self.gate);
     }
 }
 
 /// From now on nothing comes out of the pad, and nobody is told.
-pub(crate) fn discard(pad: &gst::Pad) {
+pub(crate) fn discard(pad: &gst::Pad) -> Option<gst::PadProbeId> {
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     // Not `Drop`: with that, 1.22 frees the buffer twice.
-    pad.add_probe(mask, |_, _| gst::PadProbeReturn::Handled);
+    pad.add_probe(mask, |_, _| gst::PadProbeReturn::Handled)
 }
 
 /// Adds the receiver for an m-line that may come in each of the codecs of
@@ -128,11 +146,66 @@ fn report_first_packet(pad: &gst::Pad, on_stream: OnStream) {
         gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     pad.add_probe(mask, move |pad, info| {
         if !reported.swap(true, Ordering::Relaxed)
-            && let Some(block) = info.id.take()
+            && let Some(gate) = info.id.take()
         {
-            let pad = pad.clone();
-            on_stream(IncomingStream { pad, block });
+            on_stream(IncomingStream {
+                pad: pad.clone(),
+                gate,
+                rests: false,
+            });
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn what_comes_while_nobody_takes_a_stream_is_not_kept() {
+        gst::init().unwrap();
+        let long = Duration::from_secs(20);
+        let out = gst::Pad::builder(gst::PadDirection::Src).build();
+        let taken = Arc::new(AtomicU32::new(0));
+        let count = taken.clone();
+        let sink = gst::Pad::builder(gst::PadDirection::Sink)
+            .chain_function(move |_, _, _| {
+                count.fetch_add(1, Ordering::SeqCst);
+                Ok(gst::FlowSuccess::Ok)
+            })
+            .build();
+        for pad in [&out, &sink] {
+            pad.set_active(true).unwrap();
+        }
+        let (told, streams) = mpsc::channel();
+        let on_stream: OnStream = Arc::new(move |stream| told.send(stream).unwrap());
+        report_first_packet(&out, on_stream);
+        out.link(&sink).unwrap();
+
+        // What pushes is the thread of a jitterbuffer.
+        let (pushed, pushes) = mpsc::channel();
+        std::thread::spawn(move || {
+            out.push_event(gst::event::StreamStart::new("s"));
+            let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+            out.push_event(gst::event::Segment::new(&segment));
+            while out.push(gst::Buffer::new()).is_ok() && pushed.send(()).is_ok() {}
+        });
+        let stream = streams.recv_timeout(long).unwrap();
+        assert!(pushes.try_recv().is_err(), "the first packet waits");
+        let stream = stream.rest().rest();
+        for _ in 0..3 {
+            pushes.recv_timeout(long).expect("nobody waits any more");
+        }
+        assert_eq!(taken.load(Ordering::SeqCst), 0);
+        stream.open();
+        let began = std::time::Instant::now();
+        while taken.load(Ordering::SeqCst) == 0 {
+            assert!(began.elapsed() < long, "it flows once it is open");
+            pushes.recv_timeout(long).unwrap();
+        }
+    }
 }

@@ -465,6 +465,7 @@ impl Task {
             return;
         };
         let now = Instant::now();
+        self.ears.rest(now);
         let silence = connection.silence(now);
         let answers = connection.answers();
         // Without either ICE will notice, after 50 s.

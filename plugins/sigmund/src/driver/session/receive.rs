@@ -20,13 +20,16 @@ const PLAY_WAIT: Duration = Duration::from_secs(5);
 /// Streams that may wait for the identity to be proven.
 const EARLY: usize = 16;
 
+/// How long the first packets of a stream are kept for whoever may take them.
+const HELD: Duration = Duration::from_secs(1);
+
 /// The receiving half of a session.
 #[derive(Default)]
 pub(super) struct Ears {
     /// Of the present connection.
     lines: Vec<Line>,
-    /// Came before media may flow.
-    early: Vec<IncomingStream>,
+    /// Came before media may flow, or before they were announced, and when.
+    early: Vec<(Instant, IncomingStream)>,
     /// Those whose links we follow.
     followed: Vec<Outlet>,
 }
@@ -46,6 +49,16 @@ impl Ears {
     /// Does anything come in?
     pub(super) fn hears(&self) -> bool {
         self.lines.iter().any(|line| line.inlet.is_some())
+    }
+
+    /// Streams that nobody has announced by now may never be.
+    pub(super) fn rest(&mut self, now: Instant) {
+        let rest = |(came, stream): (Instant, IncomingStream)| match now - came > HELD {
+            true => (came, stream.rest()),
+            false => (came, stream),
+        };
+        let early = std::mem::take(&mut self.early);
+        self.early = early.into_iter().map(rest).collect();
     }
 
     fn codecs(&self) -> impl Iterator<Item = Codec> {
@@ -154,7 +167,7 @@ impl Task {
                 }
             }
         }
-        for stream in std::mem::take(&mut self.ears.early) {
+        for (_, stream) in std::mem::take(&mut self.ears.early) {
             self.hear(session, stream).await;
         }
     }
@@ -254,7 +267,7 @@ impl Task {
 
     fn hear_later(&mut self, stream: IncomingStream) {
         if self.ears.early.len() < EARLY {
-            self.ears.early.push(stream);
+            self.ears.early.push((Instant::now(), stream));
         } else {
             stream.refuse();
         }
