@@ -132,7 +132,8 @@ fn the_table_of_pitfalls_is_up_to_date() {
             row["test"][0].as_str().unwrap(),
             row["test"][1].as_str().unwrap(),
         );
-        let (module, function) = test.split_once("::").unwrap();
+        let (module, function) = test.rsplit_once("::").unwrap();
+        let module = module.replace("::", "/");
         let tests = fs::read_to_string(root().join(format!("tests/{tier}/{module}.rs")));
         if !tests
             .unwrap_or_default()
