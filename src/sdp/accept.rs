@@ -3,7 +3,7 @@
 use sdp_types::{Attribute, Group, GroupSemantics, Media, Mid, Session, TypedAttribute};
 
 use super::answer::add_candidates;
-use super::offer::{direction, kind};
+use super::offered::{direction, kind};
 use super::transport::{Transport, bundle_mids, tagged_line};
 use super::{Identity, Kind, SdpError, data, malformed, parse, write};
 use crate::data::FarSide;

@@ -6,7 +6,7 @@ use sdp_types::{
 };
 
 use super::extension::Extension;
-use super::offer::OriginalLine;
+use super::offered::OriginalLine;
 use super::{DataPlan, MediaPlan, OfferPlan, SdpError, call, malformed, narrow, parse, write};
 
 /// The attributes of webrtcbin's m-lines that are kept as they are. `a=mid`,

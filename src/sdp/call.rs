@@ -12,7 +12,7 @@ use super::accept::accept_answer;
 use super::codec::decodes;
 use super::extension::Ways;
 use super::matching::easiest;
-use super::offer::{announced, direction, kind};
+use super::offered::{announced, direction, kind};
 use super::receives::{MID_ID, TWCC_ID, parameters, payload_type};
 use super::{
     AcceptedAnswer, Codec, CodecOffer, Kind, MediaPlan, Receives, SdpError, TrackOffer, parse,

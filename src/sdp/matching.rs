@@ -2,8 +2,8 @@
 
 use sdp_types::{RtcpMux, TypedAttribute};
 
-use super::offer::{Line, MAX_RECEIVED};
-use super::{Codec, CodecOffer, H264Profile, SdpError, TrackOffer, malformed};
+use super::offered::Line;
+use super::{Codec, CodecOffer, H264Profile, MAX_RECEIVED, SdpError, TrackOffer, malformed};
 
 /// An m-line that is taken.
 pub(super) struct Match {
@@ -70,15 +70,20 @@ pub(super) fn find(
         return Err(nothing_in_common(lines, tracks, receives));
     }
     for found in &matches {
-        if !lines[found.mline].media.has_attribute(RtcpMux::NAME) {
-            return Err(malformed(format!(
-                "m-line {} has no a=rtcp-mux, which is required (RFC 9725 4.4)",
-                found.mline
-            )));
-        }
+        check_muxed(lines, found.mline)?;
     }
     matches.sort_by_key(|it| it.mline);
     Ok(matches)
+}
+
+/// An m-line that is taken must send RTCP on the port of its media.
+pub(super) fn check_muxed(lines: &[Line<'_>], mline: usize) -> Result<(), SdpError> {
+    if lines[mline].media.has_attribute(RtcpMux::NAME) {
+        return Ok(());
+    }
+    Err(malformed(format!(
+        "m-line {mline} has no a=rtcp-mux, which is required (RFC 9725 4.4)"
+    )))
 }
 
 /// The m-lines on our transport that no match has taken yet.

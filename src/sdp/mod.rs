@@ -8,13 +8,16 @@
 //!
 //! | file | it holds |
 //! |---|---|
-//! | `offer` | the plan: which m-line takes which track |
+//! | `offered` | an offer as it came, m-line by m-line |
+//! | `offer` | the plan for it: which m-line takes which track |
 //! | `matching` | which of its m-lines that are |
 //! | `narrow` | the plan written as an offer for webrtcbin |
 //! | `answer` | webrtcbin's answer widened to the original offer |
 //! | `accept` | a far side's answer to an offer of ours |
 //! | `call` | the m-lines of a call that we offer |
 //! | `reply` | how the offers of a call are answered |
+//! | `receives` | what a viewer can decode, and the offer that follows |
+//! | `rtx` | retransmissions in what we offer to receive |
 //! | `bandwidth` | how much the far side may send |
 //! | `data` | the m-line of the data channels |
 //! | `codec` | payload types, profiles, what decodes what |
@@ -35,6 +38,7 @@ mod identity;
 mod matching;
 mod narrow;
 mod offer;
+mod offered;
 mod receives;
 mod reply;
 mod rtx;

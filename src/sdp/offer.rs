@@ -1,14 +1,10 @@
 //! The plan for an offer: which of its m-lines takes which of our tracks.
 
-use sdp_types::{Direction, Media, Mid, Session, TypedAttribute};
-
-use super::codec::Payloads;
-use super::data::{self, DataPlan};
-use super::extension::{self, Extension, Ways};
+use super::data::DataPlan;
+use super::extension::{self, Extension, Ids, Ways};
 use super::matching::{self, Match};
-use super::narrow;
-use super::transport::{Transport, bundle_mids};
-use super::{Codec, CodecOffer, Identity, Kind, SdpError, malformed, parse};
+use super::offered::{Line, Offered, OriginalLine};
+use super::{Codec, CodecOffer, Identity, Kind, SdpError, narrow, parse};
 
 /// One of our tracks, and what it could be sent as, best first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,29 +89,15 @@ pub(super) struct Original {
     pub(super) open: Vec<bool>,
     /// The m-lines of `media` that the far side of a call has given up.
     pub(super) dead: Vec<usize>,
-    /// For each of `media`, in a call: the streams that the far side announces.
+    /// For each of `media`: the streams that the far side announces, where we
+    /// receive.
     pub(super) sources: Vec<Vec<u32>>,
     /// How many of `media` stand before `data` in the narrowed offer.
     pub(super) data_at: usize,
 }
 
-/// An m-line of the original offer: what it takes to reject it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct OriginalLine {
-    pub(super) media: String,
-    pub(super) proto: String,
-    pub(super) first_format: String,
-    /// The value of its `a=rtpmap`.
-    pub(super) first_map: Option<String>,
-    pub(super) mid: Option<String>,
-}
-
 /// The most m-lines on which we receive.
 pub const MAX_RECEIVED: usize = 16;
-
-/// The most streams that an m-line may announce: three renditions, each with
-/// its retransmissions and its error correction.
-const MAX_SOURCES: usize = 9;
 
 impl MediaPlan {
     /// Which ways media flow on it, seen from us.
@@ -171,51 +153,23 @@ impl OfferPlan {
         wants_data: bool,
     ) -> Result<Self, SdpError> {
         let session = parse(offer)?;
-        let bundle = bundle(&session)?;
-        let lines = lines(&session, bundle.as_deref())?;
-        let tagged = tagged(&session, &lines, bundle.as_deref())?;
-
-        let data = wants_data.then(|| plan_data(&lines)).flatten();
-        let matches = matching::find(&lines, tracks, receives, data.is_some())?;
-        let shared = lines.iter().filter(|it| it.bundled).map(|it| it.media);
-        let transport = Transport::read(&session, tagged, shared)?;
-        let (media, extensions) = plan_media(&session, &lines, &matches);
-        let profile = |it: &MediaPlan| lines[it.mline].payloads.profile(it.payload_type);
-        let profiles = media.iter().map(profile).collect();
-        let trickle = offers_trickle(&session);
-        let media_count = media.len();
-
-        let payloads: Vec<_> = media.iter().map(|it| &lines[it.mline].payloads).collect();
-        let sources: Vec<_> = media.iter().map(|it| sources(it, &lines)).collect();
-        let narrowed = narrow::write(&narrow::Parts {
-            session: &session,
-            transport: &transport,
-            trickle,
-            media: &media,
-            payloads: &payloads,
-            sources: &sources,
-            extensions: &extensions,
-            data: data.as_ref(),
+        let offered = Offered::read(&session)?;
+        let data = wants_data.then(|| offered.data()).flatten();
+        let matches = matching::find(&offered.lines, tracks, receives, data.is_some())?;
+        let mut ids = Ids::default();
+        let plan = |found| plan_line(&offered, found, false, &mut ids);
+        let (media, extensions): (Vec<_>, Vec<_>) = matches.iter().map(plan).unzip();
+        let profiles = media.iter().map(|it| offered.profile(it)).collect();
+        let taken = Taken {
             data_at: media.len(),
-        });
-        Ok(Self {
-            narrowed,
             media,
+            extensions,
+            profiles,
             data,
-            identity: transport.identity,
-            original: Original {
-                lines: lines.iter().map(Line::original).collect(),
-                bundle,
-                trickle,
-                ufrag: transport.ufrag,
-                extensions,
-                profiles,
-                open: Vec::new(),
-                dead: Vec::new(),
-                sources: Vec::new(),
-                data_at: media_count,
-            },
-        })
+            open: Vec::new(),
+            dead: Vec::new(),
+        };
+        taken.plan(offered)
     }
 
     /// The far side's `a=ice-ufrag`: another one in a later fragment means
@@ -252,177 +206,64 @@ impl OfferPlan {
     }
 }
 
-/// One m-line of the offer, read.
-pub(super) struct Line<'a> {
-    pub(super) media: &'a Media,
-    pub(super) mid: Option<&'a str>,
-    pub(super) kind: Option<Kind>,
-    /// Does it share the transport that we answer on?
-    pub(super) bundled: bool,
-    /// Does the far side want to receive on it?
-    pub(super) receives: bool,
-    /// Does the far side want to send on it?
-    pub(super) sends: bool,
-    pub(super) payloads: Payloads,
+/// What is taken of an offer; what is for each of `media` goes by its index.
+pub(super) struct Taken {
+    pub(super) media: Vec<MediaPlan>,
+    pub(super) extensions: Vec<Vec<Extension>>,
+    pub(super) profiles: Vec<Option<String>>,
+    pub(super) data: Option<DataPlan>,
+    pub(super) data_at: usize,
+    pub(super) open: Vec<bool>,
+    pub(super) dead: Vec<usize>,
 }
 
-impl Line<'_> {
-    pub(super) fn original(&self) -> OriginalLine {
-        let first_format = self.media.fmt.split_ascii_whitespace().next();
-        let mut maps = self.media.get_attribute_values("rtpmap").flatten();
-        let first_map = maps.find(|map| map.split_ascii_whitespace().next() == first_format);
-        OriginalLine {
-            media: self.media.media.clone(),
-            proto: self.media.proto.clone(),
-            first_format: first_format.unwrap_or("0").to_owned(),
-            first_map: first_map.map(str::to_owned),
-            mid: self.mid.map(str::to_owned),
-        }
-    }
-}
-
-/// A rejected m-line has port 0, but so has one that is there only if bundled
-/// (RFC 9143 section 6).
-fn is_alive(media: &Media) -> bool {
-    media.port != 0 || media.has_attribute("bundle-only")
-}
-
-/// The mids of the BUNDLE group; one m-line may do without.
-pub(super) fn bundle(session: &Session) -> Result<Option<Vec<String>>, SdpError> {
-    let mids = bundle_mids(session);
-    if mids.is_none() && session.medias.iter().filter(|it| is_alive(it)).count() > 1 {
-        return Err(malformed(
-            "the offer has several m-lines and no a=group:BUNDLE, which is required (RFC 9725 4.4)",
-        ));
-    }
-    Ok(mids)
-}
-
-pub(super) fn lines<'a>(
-    session: &'a Session,
-    bundle: Option<&[String]>,
-) -> Result<Vec<Line<'a>>, SdpError> {
-    let mut lines: Vec<Line<'a>> = Vec::with_capacity(session.medias.len());
-    for (index, media) in session.medias.iter().enumerate() {
-        let mid = media.get_first_attribute_value(Mid::NAME).flatten();
-        if let Some(mid) = mid {
-            check_mid(index, mid)?;
-            if lines.iter().any(|before| before.mid == Some(mid)) {
-                return Err(malformed(format!("two m-lines have a=mid:{mid}")));
-            }
-        }
-        let in_group = |mids: &[String]| mid.is_some_and(|mid| mids.iter().any(|it| it == mid));
-        let kind = kind(media);
-        let direction = direction(session, media);
-        lines.push(Line {
-            media,
-            mid,
-            kind,
-            bundled: is_alive(media) && bundle.is_none_or(in_group),
-            receives: direction.has_recv(),
-            sends: direction.has_send(),
-            payloads: kind.map(|_| Payloads::read(media)).unwrap_or_default(),
+impl Taken {
+    /// The plan that comes of it.
+    pub(super) fn plan(self, offered: Offered<'_>) -> Result<OfferPlan, SdpError> {
+        let transport = offered.transport()?;
+        let lines = self.media.iter().map(|it| &offered.lines[it.mline]);
+        let payloads: Vec<_> = lines.map(|it| &it.payloads).collect();
+        let sources: Vec<_> = self.media.iter().map(|it| offered.sources(it)).collect();
+        let narrowed = narrow::write(&narrow::Parts {
+            session: offered.session,
+            transport: &transport,
+            trickle: offered.trickle,
+            media: &self.media,
+            payloads: &payloads,
+            sources: &sources,
+            extensions: &self.extensions,
+            data: self.data.as_ref(),
+            data_at: self.data_at,
         });
-    }
-    Ok(lines)
-}
-
-/// A token (RFC 5888 section 4). It travels in header extensions, which take
-/// 16 bytes at most (RFC 8285 4.2), but names longer than that can still bundle.
-fn check_mid(index: usize, mid: &str) -> Result<(), SdpError> {
-    let plain = |c: u8| c.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]".contains(&c);
-    if (1..=64).contains(&mid.len()) && mid.bytes().all(plain) {
-        return Ok(());
-    }
-    Err(malformed(format!(
-        "the a=mid of m-line {index} is not a token of 1 to 64 characters (RFC 5888 4)"
-    )))
-}
-
-/// Audio or video over SRTP with feedback; the protocol's spellings mean the
-/// same (RFC 8829 section 5.1.2).
-pub(super) fn kind(media: &Media) -> Option<Kind> {
-    let srtp = ["RTP/SAVPF", "RTP/SAVP"]
-        .iter()
-        .any(|it| media.proto == *it || media.proto.ends_with(&format!("TLS/{it}")));
-    match media.media.as_str() {
-        "audio" if srtp => Some(Kind::Audio),
-        "video" if srtp => Some(Kind::Video),
-        _ => None,
-    }
-}
-
-/// The direction of an m-line, else of the session, else both ways
-/// (RFC 8866 section 6.7).
-pub(super) fn direction(session: &Session, media: &Media) -> Direction {
-    let of_media = media.attributes.iter();
-    of_media
-        .chain(&session.attributes)
-        .filter(|it| it.value.is_none())
-        .find_map(|it| it.attribute.parse().ok())
-        .unwrap_or_default()
-}
-
-/// The m-line whose transport all of the bundle share (RFC 9143 section 7.2.1).
-pub(super) fn tagged<'a>(
-    session: &'a Session,
-    lines: &[Line<'a>],
-    bundle: Option<&[String]>,
-) -> Result<&'a Media, SdpError> {
-    let Some(mids) = bundle else {
-        let alive = session.medias.iter().find(|it| is_alive(it));
-        return alive.ok_or_else(|| nothing_receives(session));
-    };
-    mids.iter()
-        .find_map(|mid| {
-            let named = |it: &&Line<'_>| it.bundled && it.mid == Some(mid);
-            lines.iter().find(named)
+        Ok(OfferPlan {
+            narrowed,
+            media: self.media,
+            data: self.data,
+            identity: transport.identity,
+            original: Original {
+                lines: offered.lines.iter().map(Line::original).collect(),
+                bundle: offered.bundle,
+                trickle: offered.trickle,
+                ufrag: transport.ufrag,
+                extensions: self.extensions,
+                profiles: self.profiles,
+                open: self.open,
+                dead: self.dead,
+                sources,
+                data_at: self.data_at,
+            },
         })
-        .map(|it| it.media)
-        .ok_or_else(|| malformed("the a=group:BUNDLE names no m-line that is in use"))
-}
-
-fn nothing_receives(session: &Session) -> SdpError {
-    SdpError::Incompatible(format!(
-        "none of the offer's {} m-lines is audio or video that receives (recvonly or sendrecv)",
-        session.medias.len()
-    ))
-}
-
-/// Is `trickle` among the `a=ice-options` of the session or an m-line?
-pub(super) fn offers_trickle(session: &Session) -> bool {
-    let of_media = session.medias.iter().flat_map(|it| &it.attributes);
-    session
-        .attributes
-        .iter()
-        .chain(of_media)
-        .filter(|it| it.attribute == "ice-options")
-        .filter_map(|it| it.value.as_deref())
-        .any(|it| {
-            it.split_ascii_whitespace()
-                .any(|option| option == "trickle")
-        })
-}
-
-fn plan_media(
-    session: &Session,
-    lines: &[Line<'_>],
-    matches: &[Match],
-) -> (Vec<MediaPlan>, Vec<Vec<Extension>>) {
-    let mut ids = extension::Ids::default();
-    let plan = |found| plan_line(session, lines, found, false, &mut ids);
-    matches.iter().map(plan).unzip()
+    }
 }
 
 /// The plan for one m-line, and the header extensions that it takes.
 pub(super) fn plan_line(
-    session: &Session,
-    lines: &[Line<'_>],
+    offered: &Offered<'_>,
     found: &Match,
     call: bool,
-    ids: &mut extension::Ids,
+    ids: &mut Ids,
 ) -> (MediaPlan, Vec<Extension>) {
-    let line = &lines[found.mline];
+    let line = &offered.lines[found.mline];
     let payloads = &line.payloads;
     let payload_type = found.payload_type;
     let ours = Ways {
@@ -430,8 +271,8 @@ pub(super) fn plan_line(
         receive: call || found.receives,
     };
     let mut take = |uri| {
-        let offered = Extension::find(session, line.media, uri, ours)?;
-        ids.take(offered)
+        let extension = Extension::find(offered.session, line.media, uri, ours)?;
+        ids.take(extension)
     };
     let twcc = payloads
         .has_feedback(payload_type, "transport-cc")
@@ -443,7 +284,7 @@ pub(super) fn plan_line(
         track: found.track,
         receives: found.receives,
         mline: found.mline,
-        mid: line.mid.map_or_else(|| free_mid(lines), str::to_owned),
+        mid: offered.mid(line),
         kind: found.codec.kind(),
         codec: found.codec,
         payload_type,
@@ -456,46 +297,4 @@ pub(super) fn plan_line(
         fmtp: payloads.fmtp(payload_type, found.codec),
     };
     (plan, twcc.into_iter().chain(mid_extension).collect())
-}
-
-/// The streams that the far side announces on an m-line that we receive on, with
-/// their retransmissions (RFC 5576 section 4.1).
-pub(super) fn sources(plan: &MediaPlan, lines: &[Line<'_>]) -> Vec<u32> {
-    if plan.receives {
-        announced(lines[plan.mline].media)
-    } else {
-        Vec::new()
-    }
-}
-
-/// The streams that an m-line announces.
-pub(super) fn announced(media: &Media) -> Vec<u32> {
-    let mut sources: Vec<u32> = Vec::new();
-    let values = media.get_attribute_values("ssrc").flatten();
-    for number in values.filter_map(|it| it.split(' ').next()?.parse().ok()) {
-        if !sources.contains(&number) && sources.len() < MAX_SOURCES {
-            sources.push(number);
-        }
-    }
-    sources
-}
-
-/// The first m-line for data channels that shares the transport.
-pub(super) fn plan_data(lines: &[Line<'_>]) -> Option<DataPlan> {
-    let taken = |it: &Line<'_>| it.bundled && data::is_data(it.media);
-    let mline = lines.iter().position(taken)?;
-    let line = &lines[mline];
-    Some(DataPlan {
-        mline,
-        mid: line.mid.map_or_else(|| free_mid(lines), str::to_owned),
-        far: data::far_side(line.media),
-    })
-}
-
-/// A mid for the one m-line of an offer that does not bundle.
-fn free_mid(lines: &[Line<'_>]) -> String {
-    (0..=lines.len())
-        .map(|number| number.to_string())
-        .find(|mid| lines.iter().all(|it| it.mid != Some(mid)))
-        .expect("there are more numbers than lines")
 }

@@ -5,15 +5,12 @@
 //! with its codec, and each both ways (see `call`). What the far side has changed
 //! is in the answer alone.
 
-use sdp_types::{RtcpMux, TypedAttribute};
-
 use super::extension::{Extension, Ids};
-use super::matching::{Match, easiest, nothing_in_common};
-use super::offer::{self, Line, Original};
-use super::transport::Transport;
+use super::matching::{Match, check_muxed, easiest, nothing_in_common};
+use super::offer::{Taken, plan_line};
+use super::offered::{Line, Offered};
 use super::{
-    Codec, Flow, MAX_CALL_LINES, MediaPlan, OfferPlan, SdpError, TrackOffer, malformed, narrow,
-    parse,
+    Codec, Flow, MAX_CALL_LINES, MediaPlan, OfferPlan, SdpError, TrackOffer, malformed, parse,
 };
 
 /// What we bring to a call.
@@ -41,61 +38,28 @@ impl OfferPlan {
         before: Option<&OfferPlan>,
     ) -> Result<Self, SdpError> {
         let session = parse(text)?;
-        let bundle = offer::bundle(&session)?;
-        let lines = offer::lines(&session, bundle.as_deref())?;
-        let tagged = offer::tagged(&session, &lines, bundle.as_deref())?;
+        let offered = Offered::read(&session)?;
         let wants_data = brings.data && before.is_none_or(|it| it.data.is_some());
-        let data = wants_data.then(|| offer::plan_data(&lines)).flatten();
-        if data.is_none() && before.is_some_and(|it| it.data.is_some()) {
+        let data = wants_data.then(|| offered.data()).flatten();
+        let data_before = before.filter(|it| it.data.is_some());
+        if data.is_none() && data_before.is_some() {
             return Err(malformed("the m-line of the data channels is gone"));
         }
-        let found = find(&lines, brings, before)?;
-        let shared = lines.iter().filter(|it| it.bundled).map(|it| it.media);
-        let transport = Transport::read(&session, tagged, shared)?;
-        let (media, extensions) = plan(&session, &lines, &found, before);
+        let found = find(&offered.lines, brings, before)?;
+        let (media, extensions) = plan(&offered, &found, before);
         let kept = |index: usize| before.and_then(|it| it.original.profiles.get(index));
-        let profile = |(index, it): (usize, &MediaPlan)| match kept(index) {
-            Some(profile) => profile.clone(),
-            None => lines[it.mline].payloads.profile(it.payload_type),
-        };
+        let profile = |(index, it)| kept(index).cloned().unwrap_or_else(|| offered.profile(it));
         let profiles = media.iter().enumerate().map(profile).collect();
-        let trickle = offer::offers_trickle(&session);
-        let data_before = before.filter(|it| it.data.is_some());
-        let data_at = data_before.map_or(media.len(), |it| it.original.data_at);
-        let payloads: Vec<_> = media.iter().map(|it| &lines[it.mline].payloads).collect();
-        let sources = media
-            .iter()
-            .map(|it| offer::sources(it, &lines))
-            .collect::<Vec<_>>();
-        let narrowed = narrow::write(&narrow::Parts {
-            session: &session,
-            transport: &transport,
-            trickle,
-            media: &media,
-            payloads: &payloads,
-            sources: &sources,
-            extensions: &extensions,
-            data: data.as_ref(),
-            data_at,
-        });
-        Ok(Self {
-            narrowed,
+        let taken = Taken {
+            data_at: data_before.map_or(media.len(), |it| it.original.data_at),
             media,
+            extensions,
+            profiles,
             data,
-            identity: transport.identity,
-            original: Original {
-                lines: lines.iter().map(Line::original).collect(),
-                bundle,
-                trickle,
-                ufrag: transport.ufrag,
-                extensions,
-                profiles,
-                dead: dead(&found),
-                sources,
-                open: found.iter().map(|it| it.open).collect(),
-                data_at,
-            },
-        })
+            open: found.iter().map(|it| it.open).collect(),
+            dead: dead(&found),
+        };
+        taken.plan(offered)
     }
 
     /// What flows on the m-lines of a call.
@@ -192,12 +156,7 @@ fn find(
         return Err(nothing_in_common(lines, brings.tracks, brings.receives));
     }
     for it in found.iter().filter(|it| !it.dead) {
-        if !lines[it.taken.mline].media.has_attribute(RtcpMux::NAME) {
-            return Err(malformed(format!(
-                "m-line {} has no a=rtcp-mux, which is required (RFC 9725 4.4)",
-                it.taken.mline
-            )));
-        }
+        check_muxed(lines, it.taken.mline)?;
     }
     Ok(found)
 }
@@ -299,8 +258,7 @@ fn open<'a, 'b>(
 
 /// The plans for them: those of before are what they were, but for what flows.
 fn plan(
-    session: &sdp_types::Session,
-    lines: &[Line<'_>],
+    offered: &Offered<'_>,
     found: &[Found],
     before: Option<&OfferPlan>,
 ) -> (Vec<MediaPlan>, Vec<Vec<Extension>>) {
@@ -320,7 +278,7 @@ fn plan(
         plan.receives = now.taken.receives;
     }
     for new in &found[media.len()..] {
-        let (plan, more) = offer::plan_line(session, lines, &new.taken, true, &mut ids);
+        let (plan, more) = plan_line(offered, &new.taken, true, &mut ids);
         media.push(plan);
         extensions.push(more);
     }

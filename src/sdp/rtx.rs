@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sdp_types::{Direction, Media, Session};
 
-use super::offer::direction;
+use super::offered::direction;
 use super::{SdpError, parse, write};
 
 /// Payload types that are free for anybody (RFC 3551 section 6).
