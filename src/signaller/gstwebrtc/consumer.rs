@@ -8,11 +8,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::heard::{Heard, Wish, said};
 use super::protocol::{self, Body, Listed, MAX_ID, Note, Status, ToPeer, ToServer};
+use crate::message::PeerId;
 use crate::message::v1::PUBLISHER;
-use crate::message::{Message, PeerId};
-use crate::signaller::dial::quote;
-
 use crate::signaller::socket::Socket;
 use crate::signaller::{Incoming, Outgoing, PeerInfo, SignallerError};
 
@@ -40,26 +39,21 @@ pub(super) async fn carry(
         let had_session = consumer.session.is_some();
         let heard = tokio::select! {
             note = outgoing.recv() => match note {
-                Some(note) => Heard { answer: consumer.say(note), ..Heard::default() },
+                Some(note) => Heard::answer(consumer.say(note)),
                 None => break,
             },
             note = socket.receive_json() => consumer.hear(note?),
             () = sleep_until(due) => {
                 due = None;
-                Heard { answer: Some(consumer.ask_anew()), ..Heard::default() }
+                Heard::answer(consumer.ask_anew())
             }
         };
-        if let Some(answer) = heard.answer {
-            if let ToServer::StartSession { .. } = answer {
-                due = Some(Instant::now() + PATIENCE);
-            }
-            socket.send(&answer).await?;
+        if let Some(ToServer::StartSession { .. }) = heard.answer {
+            due = Some(Instant::now() + PATIENCE);
         }
-        for note in heard.notes {
-            if incoming.send(note).await.is_err() {
-                socket.close().await;
-                return Ok(());
-            }
+        if heard.pass_on(&mut socket, &incoming).await?.is_err() {
+            socket.close().await;
+            return Ok(());
         }
         match (had_session, consumer.session.is_some()) {
             (false, true) => (began, due) = (Instant::now(), None),
@@ -85,15 +79,6 @@ async fn sleep_until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-/// What is to be done for a note from the server.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Heard {
-    /// For our owner.
-    pub(super) notes: Vec<Incoming>,
-    /// For the server.
-    pub(super) answer: Option<ToServer>,
 }
 
 /// Decides what is said.
@@ -148,11 +133,8 @@ impl Consumer {
             } => self.start(&peer_id, session_id),
             ToPeer::Peer(Note { session_id, body }) => self.note(&session_id, body),
             ToPeer::EndSession { session_id } => self.left(&session_id, None),
-            ToPeer::EndSessionWhy { session_id, error } => self.left(&session_id, error),
-            ToPeer::Error { details } => {
-                tracing::warn!("the signalling server says: {}", quote(details.as_bytes()));
-                Heard::default()
-            }
+            ToPeer::EndSessionWhy { session_id, error } => self.left(&session_id, error.as_deref()),
+            ToPeer::Error { details } => Heard::error(&details),
             ToPeer::Welcome { .. }
             | ToPeer::PeerStatusChanged(_)
             | ToPeer::StartSession { .. }
@@ -169,14 +151,10 @@ impl Consumer {
             return Heard::default();
         };
         self.asked = Some(chosen.id.clone());
-        let ask = ToServer::StartSession {
+        Heard::answer(ToServer::StartSession {
             peer_id: chosen.id,
             offer: None,
-        };
-        Heard {
-            answer: Some(ask),
-            ..Heard::default()
-        }
+        })
     }
 
     fn wants(&self, producer: &Listed) -> bool {
@@ -191,25 +169,18 @@ impl Consumer {
     fn start(&mut self, producer: &str, session: String) -> Heard {
         let asked = self.asked.take_if(|asked| asked == producer);
         if asked.is_none() || session.len() > MAX_ID || self.session.is_some() {
-            return Heard {
-                answer: Some(ToServer::EndSession {
-                    session_id: session,
-                }),
-                ..Heard::default()
-            };
+            return Heard::answer(ToServer::EndSession {
+                session_id: session,
+            });
         }
         self.session = Some(session);
-        let joined = Incoming::Joined {
+        Heard::note(Incoming::Joined {
             peer: PeerId::new(PUBLISHER),
             info: PeerInfo {
                 protocol: "gstwebrtc".to_owned(),
                 ..PeerInfo::default()
             },
-        };
-        Heard {
-            notes: vec![joined],
-            ..Heard::default()
-        }
+        })
     }
 
     /// What the producer says; one that exaggerates is left.
@@ -217,58 +188,28 @@ impl Consumer {
         if self.session.as_deref() != Some(session) {
             return Heard::default();
         }
-        let message = body.into_message();
         let peer = PeerId::new(PUBLISHER);
-        match message.check() {
-            Ok(()) => Heard {
-                notes: vec![Incoming::Message { peer, message }],
-                ..Heard::default()
-            },
-            Err(error) => {
-                let reason = error.to_string();
-                Heard {
-                    notes: vec![Incoming::Left { peer, reason }],
-                    answer: self.end(),
-                }
-            }
-        }
+        Heard::message(peer, body.into_message(), || self.end())
     }
 
-    fn left(&mut self, session: &str, error: Option<String>) -> Heard {
+    fn left(&mut self, session: &str, error: Option<&str>) -> Heard {
         if self.session.take_if(|own| own == session).is_none() {
             return Heard::default();
         }
-        let reason = match error {
-            Some(error) => quote(error.as_bytes()),
-            None => "the producer has ended the session".to_owned(),
-        };
-        let peer = PeerId::new(PUBLISHER);
-        Heard {
-            notes: vec![Incoming::Left { peer, reason }],
-            ..Heard::default()
-        }
+        let silent = "the producer has ended the session";
+        Heard::left(PeerId::new(PUBLISHER), error, silent)
     }
 
     /// What is told to the server, if anything.
     pub(super) fn say(&mut self, note: Outgoing) -> Option<ToServer> {
-        let message = match note {
-            Outgoing::Message { message, .. } => message,
-            Outgoing::End { reason, .. } => {
-                tracing::debug!("the session is over: {reason}");
-                return self.end();
-            }
-            Outgoing::Refuse { refusal, .. } => {
-                tracing::warn!("the producer is refused: {refusal}");
-                return self.end();
-            }
-            Outgoing::Report { .. } => return None,
-        };
-        if let Message::Bye { .. } = message {
-            return self.end();
+        // There is no other to watch.
+        if let Outgoing::Refuse { refusal, .. } = &note {
+            tracing::warn!("the producer is refused: {refusal}");
         }
-        let session_id = self.session.clone()?;
-        let body = Body::from_message(message)?;
-        Some(ToServer::Peer(Note { session_id, body }))
+        match Wish::of(note)? {
+            Wish::Say(_, message) => said(self.session.clone()?, message),
+            Wish::End(_) => self.end(),
+        }
     }
 
     /// Ends the session, if there is one.

@@ -1,5 +1,5 @@
 //! `gstwebrtc(s)://HOST[:PORT][/NAME]`, also `gstwebrtc+ws(s)://`: the signalling
-//! server of gst-plugins-rs, as a producer, or as a [`consumer`] of the one
+//! server of gst-plugins-rs, as a [`producer`], or as a [`consumer`] of the one
 //! that has this id or name.
 //!
 //! Consumers ask for sessions; we offer, unless a consumer brings an offer of
@@ -7,8 +7,9 @@
 //! WebSocket, so a peer from before a loss is not heard any more; its media
 //! flow on until it leaves.
 
-mod carrier;
 mod consumer;
+mod heard;
+mod producer;
 pub(crate) mod protocol;
 
 use std::time::Duration;
@@ -20,7 +21,6 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
-use self::carrier::Carrier;
 use self::consumer::Consumer;
 use self::protocol::{Status, ToPeer, ToServer};
 use super::dial::{self, Tls, quote};
@@ -124,7 +124,7 @@ impl Signaller for GstWebRtc {
                 let name = self.name.as_deref().unwrap_or_default();
                 let entered = timeout(ENTRY, register(&mut socket, name)).await;
                 let early = entered.map_err(slow)??;
-                tokio::spawn(Carrier::new(socket, incoming_in, early).run(outgoing_out))
+                tokio::spawn(producer::carry(socket, early, outgoing_out, incoming_in))
             }
             Side::Consumer => {
                 timeout(ENTRY, enter(&mut socket)).await.map_err(slow)??;

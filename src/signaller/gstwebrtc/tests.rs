@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::carrier::{Heard, Sessions};
+use super::heard::Heard;
+use super::producer::Sessions;
 use super::*;
 use crate::message::{Candidate, MAX_SDP, Message, PeerId};
 use crate::signaller::fake::{End, Server, mutated};
