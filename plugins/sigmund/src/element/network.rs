@@ -99,7 +99,7 @@ fn ice_servers<S: HasCommon>() -> Property<S> {
             written.map(IceServer::without_passwords).to_value()
         },
         ..property!(
-            S: common.ice_servers,
+            S: common().ice_servers,
             text(
                 "ice-servers",
                 "STUN and TURN servers, separated by commas: stun://HOST[:PORT], \
@@ -116,7 +116,7 @@ pub(super) fn network_properties<S: HasCommon>() -> Vec<Property<S>> {
     vec![
         ice_servers(),
         property!(
-            S: common.turn_secret,
+            S: common().turn_secret,
             text(
                 "turn-secret",
                 "Secret that the TURN servers share with us (coturn's static-auth-secret): makes \
@@ -126,7 +126,7 @@ pub(super) fn network_properties<S: HasCommon>() -> Vec<Property<S>> {
             .write_only()
         ),
         property!(
-            S: common.ice_transport_policy,
+            S: common().ice_transport_policy,
             glib::ParamSpecEnum::builder_with_default(
                 "ice-transport-policy",
                 IceTransportPolicy::All
@@ -134,14 +134,14 @@ pub(super) fn network_properties<S: HasCommon>() -> Vec<Property<S>> {
             .blurb("Which ICE candidates are used; relay hides our addresses behind a TURN server")
         ),
         property!(
-            S: common.ice_port_range,
+            S: common().ice_port_range,
             text(
                 "ice-port-range",
                 "UDP ports for media, FIRST-LAST, one for each peer and local address; default any"
             )
         ),
         property!(
-            S: common.ice_interfaces,
+            S: common().ice_interfaces,
             text(
                 "ice-interfaces",
                 "Network interfaces to use, by name or address, separated by commas, e.g. \
@@ -149,7 +149,7 @@ pub(super) fn network_properties<S: HasCommon>() -> Vec<Property<S>> {
             )
         ),
         property!(
-            S: common.ice_external_address,
+            S: common().ice_external_address,
             text(
                 "ice-external-address",
                 "Addresses to announce besides our own, separated by commas, where a router or a \
@@ -158,14 +158,14 @@ pub(super) fn network_properties<S: HasCommon>() -> Vec<Property<S>> {
             )
         ),
         property!(
-            S: common.ice_tcp,
+            S: common().ice_tcp,
             glib::ParamSpecBoolean::builder("ice-tcp").blurb(
                 "Gather candidates over TCP, too (RFC 6544): a direct path where UDP is blocked \
                  and one side can be reached"
             )
         ),
         property!(
-            S: common.trickle,
+            S: common().trickle,
             glib::ParamSpecBoolean::builder("trickle")
                 .default_value(true)
                 .blurb(
@@ -175,7 +175,7 @@ pub(super) fn network_properties<S: HasCommon>() -> Vec<Property<S>> {
                 )
         ),
         property!(
-            S: common.give_up_time,
+            S: common().give_up_time,
             glib::ParamSpecUInt::builder("give-up-time")
                 .default_value(GIVE_UP_TIME)
                 .blurb(

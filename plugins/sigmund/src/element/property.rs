@@ -8,28 +8,23 @@ pub(crate) struct Property<S> {
     pub(crate) set: fn(&mut S, &glib::Value),
 }
 
-/// A row for a field of the settings `S`: `property!(S: field, specification)`, or
-/// `property!(S: common.field, specification)` for a field that all elements have.
+/// A row for a field of the settings `S`: `property!(S: field, specification)`, also
+/// `part.field`; `common().field` is one that all elements have.
 macro_rules! property {
-    ($of:ty: common.$field:ident, $spec:expr) => {
-        $crate::element::Property {
-            spec: $spec.mutable_ready().build(),
-            get: |settings: &$of| settings.common().$field.to_value(),
-            // GObject has checked the type.
-            set: |settings: &mut $of, value| {
-                if let Ok(value) = value.get() {
-                    settings.common_mut().$field = value;
-                }
-            },
-        }
+    ($of:ty: common().$field:ident, $spec:expr) => {
+        $crate::element::property!(@row $of, |it| it.common().$field, it.common_mut().$field, $spec)
     };
-    ($of:ty: $field:ident, $spec:expr) => {
+    ($of:ty: $($field:ident).+, $spec:expr) => {
+        $crate::element::property!(@row $of, |it| it.$($field).+, it.$($field).+, $spec)
+    };
+    (@row $of:ty, |$it:ident| $read:expr, $write:expr, $spec:expr) => {
         $crate::element::Property {
             spec: $spec.mutable_ready().build(),
-            get: |settings: &$of| settings.$field.to_value(),
-            set: |settings: &mut $of, value| {
+            get: |$it: &$of| $read.to_value(),
+            // GObject has checked the type.
+            set: |$it: &mut $of, value| {
                 if let Ok(value) = value.get() {
-                    settings.$field = value;
+                    $write = value;
                 }
             },
         }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use gst::prelude::*;
 use sigmund::access::Token;
-use sigmund::sdp::{Codec, Kind};
 use sigmund::signaller::{Options, Role, TlsFiles};
 
 use super::network::IceTransportPolicy;
@@ -118,30 +117,6 @@ pub(super) fn list(text: &Option<String>) -> Vec<String> {
         .collect()
 }
 
-/// Reads a list of codecs of one kind, the value of `property`.
-pub(crate) fn codecs(property: &str, kind: Kind, list: &str) -> Result<Vec<Codec>, String> {
-    let known = [Codec::H264, Codec::Vp8, Codec::Opus];
-    let fits = |codec: &&Codec| codec.kind() == kind;
-    list.split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .map(|name| {
-            let mut of_kind = known.iter().filter(fits);
-            of_kind
-                .find(|codec| codec.encoding_name().eq_ignore_ascii_case(name))
-                .copied()
-                .ok_or_else(|| {
-                    let names = known.iter().filter(fits).map(|c| c.encoding_name());
-                    let names: Vec<_> = names.collect();
-                    format!(
-                        "{property}: {name:?} is not known; there are {}",
-                        names.join(", ")
-                    )
-                })
-        })
-        .collect()
-}
-
 /// A property that is a text.
 pub(crate) fn text(
     name: &'static str,
@@ -160,7 +135,7 @@ pub(crate) fn common_properties<S: HasCommon>() -> Vec<Property<S>> {
 fn signalling_properties<S: HasCommon>() -> Vec<Property<S>> {
     vec![
         property!(
-            S: common.uri,
+            S: common().uri,
             text(
                 "uri",
                 "Who carries the notes between the peers, e.g. listen://0.0.0.0:8080/camera \
@@ -168,7 +143,7 @@ fn signalling_properties<S: HasCommon>() -> Vec<Property<S>> {
             )
         ),
         property!(
-            S: common.token,
+            S: common().token,
             text(
                 "token",
                 "Secret that peers must present to us (Authorization: Bearer, or #token=… in the \
@@ -177,13 +152,13 @@ fn signalling_properties<S: HasCommon>() -> Vec<Property<S>> {
             .write_only()
         ),
         property!(
-            S: common.allow_anonymous,
+            S: common().allow_anonymous,
             glib::ParamSpecBoolean::builder("allow-anonymous").blurb(
                 "Let anybody join who reaches the address, even from other machines, without a token"
             )
         ),
         property!(
-            S: common.allowed_origins,
+            S: common().allowed_origins,
             text(
                 "allowed-origins",
                 "Web origins besides our own whose pages may join, separated by commas, \
@@ -191,7 +166,7 @@ fn signalling_properties<S: HasCommon>() -> Vec<Property<S>> {
             )
         ),
         property!(
-            S: common.allowed_hosts,
+            S: common().allowed_hosts,
             text(
                 "allowed-hosts",
                 "Host names under which the embedded server may be reached, separated by commas; \
@@ -199,18 +174,18 @@ fn signalling_properties<S: HasCommon>() -> Vec<Property<S>> {
             )
         ),
         property!(
-            S: common.tls_certificate,
+            S: common().tls_certificate,
             text(
                 "tls-certificate",
                 "PEM file with the server's certificate chain; makes the embedded server speak HTTPS"
             )
         ),
         property!(
-            S: common.tls_key,
+            S: common().tls_key,
             text("tls-key", "PEM file with the private key of tls-certificate")
         ),
         property!(
-            S: common.tls_ca,
+            S: common().tls_ca,
             text(
                 "tls-ca",
                 "PEM file with a certificate authority to trust besides the system's, for servers \

@@ -6,28 +6,23 @@ use std::time::Duration;
 
 use gst::prelude::*;
 use sigmund::ladder::Limits;
-use sigmund::sdp::{Codec, Kind};
+use sigmund::sdp::Codec;
 use sigmund::signaller::{Options, Role};
 
 use crate::driver::Network;
 use crate::element::{
-    Common, HasCommon, MAX_BITRATE, MIN_BITRATE, Property, START_BITRATE, bitrate, codecs,
-    common_properties, limits, property, text,
+    Bitrates, Codecs, Common, HasCommon, Property, audio_codecs, common_properties, max_bitrate,
+    min_bitrate, property, start_bitrate, video_codecs,
 };
 
-const VIDEO_CODECS: &str = "H264,VP8";
-const AUDIO_CODECS: &str = "OPUS";
 const MAX_PEERS: u32 = 256;
 
 /// What the user set.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     common: Common,
-    video_codecs: String,
-    audio_codecs: String,
-    min_bitrate: u32,
-    start_bitrate: u32,
-    max_bitrate: u32,
+    codecs: Codecs,
+    bitrates: Bitrates,
     max_peers: u32,
     pub(super) navigation: bool,
 }
@@ -46,11 +41,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             common: Common::default(),
-            video_codecs: VIDEO_CODECS.into(),
-            audio_codecs: AUDIO_CODECS.into(),
-            min_bitrate: MIN_BITRATE,
-            start_bitrate: START_BITRATE,
-            max_bitrate: MAX_BITRATE,
+            codecs: Codecs::default(),
+            bitrates: Bitrates::default(),
             max_peers: MAX_PEERS,
             navigation: false,
         }
@@ -71,15 +63,12 @@ pub(super) struct Plan {
 impl Settings {
     /// Checks them all; the error says which one is wrong and what it takes.
     pub(super) fn plan(&self, element_name: &str) -> Result<Plan, String> {
-        let mut all = codecs("video-codecs", Kind::Video, &self.video_codecs)?;
-        all.extend(codecs("audio-codecs", Kind::Audio, &self.audio_codecs)?);
-        let limits = limits(self.min_bitrate, self.start_bitrate, self.max_bitrate)?;
         Ok(Plan {
             uri: self.common.uri(element_name),
             options: self.common.options(Role::Publish, element_name)?,
             network: self.common.network()?,
-            codecs: all,
-            limits,
+            codecs: self.codecs.read()?,
+            limits: self.bitrates.limits()?,
             max_peers: self.max_peers as usize,
             give_up: self.common.give_up(),
         })
@@ -90,42 +79,19 @@ static PROPERTIES: LazyLock<Vec<Property<Settings>>> = LazyLock::new(|| {
     let mut all = common_properties();
     all.extend([
         property!(
-            Settings: video_codecs,
-            text(
-                "video-codecs",
-                "Codecs for raw video, best first: H264, VP8"
-            )
-            .default_value(Some(VIDEO_CODECS))
+            Settings: codecs.video,
+            video_codecs("Codecs for raw video, best first: H264, VP8")
         ),
         property!(
-            Settings: audio_codecs,
-            text("audio-codecs", "Codecs for raw audio, best first: OPUS")
-                .default_value(Some(AUDIO_CODECS))
+            Settings: codecs.audio,
+            audio_codecs("Codecs for raw audio, best first: OPUS")
         ),
+        property!(Settings: bitrates.min, min_bitrate()),
         property!(
-            Settings: min_bitrate,
-            bitrate(
-                "min-bitrate",
-                MIN_BITRATE,
-                "Video is never encoded below this, in bit/s"
-            )
+            Settings: bitrates.start,
+            start_bitrate("Video is encoded at this until viewers report, in bit/s")
         ),
-        property!(
-            Settings: start_bitrate,
-            bitrate(
-                "start-bitrate",
-                START_BITRATE,
-                "Video is encoded at this until viewers report, in bit/s"
-            )
-        ),
-        property!(
-            Settings: max_bitrate,
-            bitrate(
-                "max-bitrate",
-                MAX_BITRATE,
-                "Video is never encoded above this, in bit/s"
-            )
-        ),
+        property!(Settings: bitrates.max, max_bitrate()),
         property!(
             Settings: max_peers,
             glib::ParamSpecUInt::builder("max-peers")

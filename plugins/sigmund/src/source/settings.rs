@@ -4,24 +4,21 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use gst::prelude::*;
-use sigmund::sdp::{Codec, Kind, Receives};
+use sigmund::sdp::{Codec, Receives};
 use sigmund::signaller::{Options, Role};
 
 use crate::driver::Network;
-use crate::element::{Common, HasCommon, Property, codecs, common_properties, property, text};
-use crate::receive::can_decode;
-
-const VIDEO_CODECS: &str = "H264,VP8";
-const AUDIO_CODECS: &str = "OPUS";
-const LATENCY: u32 = 200;
+use crate::element::{
+    Codecs, Common, HasCommon, Latency, Property, audio_codecs, common_properties, decodable_first,
+    latency, property, video_codecs,
+};
 
 /// What the user set.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     common: Common,
-    video_codecs: String,
-    audio_codecs: String,
-    latency: u32,
+    codecs: Codecs,
+    latency: Latency,
     data_channels: bool,
 }
 
@@ -39,9 +36,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             common: Common::default(),
-            video_codecs: VIDEO_CODECS.into(),
-            audio_codecs: AUDIO_CODECS.into(),
-            latency: LATENCY,
+            codecs: Codecs::default(),
+            latency: Latency::default(),
             data_channels: true,
         }
     }
@@ -61,21 +57,18 @@ pub(super) struct Plan {
 impl Settings {
     /// Checks them all; the error says which one is wrong and what it takes.
     pub(super) fn plan(&self, element_name: &str) -> Result<Plan, String> {
-        let mut all = codecs("video-codecs", Kind::Video, &self.video_codecs)?;
-        all.extend(codecs("audio-codecs", Kind::Audio, &self.audio_codecs)?);
-        if all.is_empty() && !self.data_channels {
+        let codecs = decodable_first(self.codecs.read()?);
+        if codecs.is_empty() && !self.data_channels {
             return Err(
                 "video-codecs and audio-codecs are both empty, and data-channels is false; \
                  nothing is left"
                     .into(),
             );
         }
-        // What cannot be decoded here can still be passed on as it is.
-        all.sort_by_key(|codec| !can_decode(*codec));
         let options = self.common.options(Role::Subscribe, element_name)?;
         let receives = Receives {
             data: self.data_channels,
-            ..Receives::from(all.as_slice())
+            ..Receives::from(codecs.as_slice())
         };
         Ok(Plan {
             uri: self.common.uri(element_name),
@@ -84,9 +77,9 @@ impl Settings {
                 ..options
             },
             network: self.common.network()?,
-            codecs: all,
+            codecs,
             give_up: self.common.give_up(),
-            latency: Duration::from_millis(self.latency.into()),
+            latency: self.latency.duration(),
             data_channels: self.data_channels,
         })
     }
@@ -96,41 +89,30 @@ static PROPERTIES: LazyLock<Vec<Property<Settings>>> = LazyLock::new(|| {
     let mut all = common_properties();
     all.extend([
         property!(
-            Settings: video_codecs,
-            text(
-                "video-codecs",
-                "Codecs to receive video in, best first: H264, VP8; empty for no video"
-            )
-            .default_value(Some(VIDEO_CODECS))
+            Settings: codecs.video,
+            video_codecs("Codecs to receive video in, best first: H264, VP8; empty for no video")
         ),
         property!(
-            Settings: audio_codecs,
-            text(
-                "audio-codecs",
-                "Codecs to receive audio in, best first: OPUS; empty for no audio"
-            )
-            .default_value(Some(AUDIO_CODECS))
+            Settings: codecs.audio,
+            audio_codecs("Codecs to receive audio in, best first: OPUS; empty for no audio")
         ),
         property!(
-            Settings: latency,
-            glib::ParamSpecUInt::builder("latency")
-                .maximum(60_000)
-                .default_value(LATENCY)
+            Settings: latency.ms,
+            latency(
+                "Milliseconds that media wait for late packets and retransmissions; less is \
+                 sooner, more survives worse networks"
+            )
+        ),
+        property!(
+            Settings: data_channels,
+            glib::ParamSpecBoolean::builder("data-channels")
+                .default_value(true)
                 .blurb(
-                    "Milliseconds that media wait for late packets and retransmissions; less is \
-                     sooner, more survives worse networks"
+                    "Take data channels: one data pad for each label. false for WHEP servers that \
+                     refuse an offer with them"
                 )
         ),
     ]);
-    all.push(property!(
-        Settings: data_channels,
-        glib::ParamSpecBoolean::builder("data-channels")
-            .default_value(true)
-            .blurb(
-                "Take data channels: one data pad for each label. false for WHEP servers that \
-                 refuse an offer with them"
-            )
-    ));
     all
 });
 
