@@ -1,8 +1,8 @@
 //! Viewers join, watch and leave.
 
 use sigmund_tests::publisher::Command;
-use sigmund_tests::viewer::{Manners, Viewer};
-use sigmund_tests::{eventually, media};
+use sigmund_tests::viewer::{self, Manners, Viewer};
+use sigmund_tests::{eventually, media, whep};
 use str0m::format::Codec;
 
 use crate::scenes::{self, PICTURE, SOON, SOUND, Stage};
@@ -156,5 +156,27 @@ fn one_encoder_serves_all_and_goes_with_the_last() {
     eventually(SOON, "no viewer, no encoder", || {
         publisher.video_encoders().is_empty().then_some(())
     });
+    publisher.assert_healthy();
+}
+
+/// As a page does that is loaded again: the encoder of the one before is on its
+/// way out when the next one's starts.
+#[test]
+fn who_comes_the_moment_the_last_one_leaves_is_let_in() {
+    let Some(stage) = Stage::alone() else { return };
+    let pipeline = format!("{SOUND} ! cam. {}", scenes::SMALL);
+    let mut publisher = stage.publish(&pipeline);
+    let endpoint = publisher.whep("cam");
+    let manners = Manners {
+        audio: true,
+        ..only(Codec::Vp8)
+    };
+    let offer = viewer::offer(&stage.viewer, &manners);
+    for round in 0..60 {
+        match whep::offer(&stage.viewer, &endpoint, &offer, None) {
+            Ok(resource) => resource.delete(&stage.viewer).expect(200),
+            Err(refusal) => panic!("round {round}: {}: {}", refusal.status, refusal.body),
+        };
+    }
     publisher.assert_healthy();
 }

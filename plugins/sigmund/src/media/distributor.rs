@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,9 @@ const BURST_SPEED: f64 = 12.0;
 
 /// A viewer with more than this waiting has lost touch with live.
 const MAX_QUEUED: Duration = Duration::from_millis(500);
+
+/// Bins of encoders started so far, in this process.
+static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -284,10 +287,13 @@ impl Distributor {
     fn start(&mut self, row: Option<&'static Encoder>) -> Result<(), String> {
         let host = self.spec.host.upgrade().ok_or("the element is gone")?;
         let errors = self.commands.clone();
+        // The one before may still be on its way out of the host, where names
+        // are unique.
         let name = format!(
-            "{}-{}",
+            "{}-{}-{}",
             self.spec.track.name(),
-            self.spec.codec.encoding_name()
+            self.spec.codec.encoding_name(),
+            STARTED.fetch_add(1, Ordering::Relaxed)
         );
         let bin = IsolatedBin::new(
             &name.to_lowercase(),
