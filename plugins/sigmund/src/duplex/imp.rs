@@ -11,7 +11,7 @@ use sigmund::signaller::app::AppHandle;
 use super::settings::{self, Plan, Settings};
 use crate::data::pads::SOURCES as DATA_SOURCES;
 use crate::data::{DataPad, DataPads, IncomingChannels, data_signals};
-use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
+use crate::driver::{self, Host, HostConfig, Reception, Snapshot};
 use crate::element::{
     HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, HouseClock, Life, Names, Opening, Property, RtcSinkPad,
     SENT_AUDIO, SENT_VIDEO, Tracks, add_track, change_state, child_by_index, child_by_name,
@@ -105,7 +105,6 @@ impl RtcPeer {
 }
 
 impl Life for RtcPeer {
-    /// NULL → READY: everything that can be wrong without opening a port.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
         self.data
@@ -122,11 +121,8 @@ impl Life for RtcPeer {
         Ok(())
     }
 
-    /// READY → PAUSED: opens signalling.
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
-        let failed =
-            |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{e}"));
         let element = self.obj().clone().upcast::<gst::Element>();
         let Opening {
             signaller,
@@ -134,14 +130,7 @@ impl Life for RtcPeer {
             app,
         } = opening::open(&element, "Call", &plan.uri, plan.options)?;
         let bin = self.obj().clone().upcast::<gst::Bin>();
-        let problems = announcer.clone();
-        let on_problem = move |text| problems.announce(Announcement::Error(text));
-        let outlets = Arc::new(Outlets::new(
-            &bin,
-            SOURCES,
-            plan.latency,
-            Arc::new(on_problem),
-        ));
+        let outlets = opening::outlets(&bin, SOURCES, plan.latency, &announcer);
         let known = self.state().tracks.known();
         let (pads, channels) = self.start_data();
         let config = HostConfig {
@@ -167,9 +156,7 @@ impl Life for RtcPeer {
             on_encoder: opening::tell_of_encoders(&element),
             on_connection: opening::tell_of_connections(&element),
         };
-        let host = runtime::wait_for(Host::start(config))
-            .ok_or_else(|| failed(&"the task of the element died"))?
-            .map_err(|e| failed(&e))?;
+        let host = opening::start(config)?;
         let mut state = self.state();
         state.tracks.tell_late(&host, &known);
         state.host = Some(host);

@@ -1,12 +1,16 @@
 //! Opening signalling for an element.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use gst::prelude::*;
 use sigmund::signaller::app::{self, AppHandle};
 use sigmund::signaller::{Options, Registry, Signaller};
 use tokio::sync::mpsc;
 
-use crate::driver::{Announcement, Announcer, OnConnection};
+use crate::driver::{Announcement, Announcer, Host, HostConfig, OnConnection};
 use crate::media::OnEncoder;
+use crate::receive::Outlets;
 use crate::runtime;
 
 /// Signalling that is ready to run.
@@ -51,6 +55,28 @@ pub(crate) fn open(
     })
 }
 
+/// Starts what runs the sessions.
+pub(crate) fn start(config: HostConfig) -> Result<Host, gst::ErrorMessage> {
+    let failed =
+        |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{e}"));
+    runtime::wait_for(Host::start(config))
+        .ok_or_else(|| failed(&"the task of the element died"))?
+        .map_err(|e| failed(&e))
+}
+
+/// Where media that come in go, in an element that receives. What keeps them from
+/// being shown is announced.
+pub(crate) fn outlets(
+    element: &gst::Bin,
+    suffix: &'static str,
+    latency: Duration,
+    announcer: &Announcer,
+) -> Arc<Outlets> {
+    let announcer = announcer.clone();
+    let on_problem = move |text| announcer.announce(Announcement::Error(text));
+    Arc::new(Outlets::new(element, suffix, latency, Arc::new(on_problem)))
+}
+
 /// Hands what an `app:` signaller says to the application.
 fn relay(mut notes: mpsc::Receiver<String>, announcer: Announcer) {
     runtime::spawn(async move {
@@ -80,7 +106,7 @@ pub(crate) fn feed(
 /// Emits `webrtcbin-ready`.
 pub(crate) fn tell_of_connections(element: &gst::Element) -> OnConnection {
     let element = element.downgrade();
-    std::sync::Arc::new(move |peer, webrtcbin| {
+    Arc::new(move |peer, webrtcbin| {
         if let Some(element) = element.upgrade() {
             element.emit_by_name::<()>("webrtcbin-ready", &[&peer.as_str(), webrtcbin]);
         }
@@ -90,7 +116,7 @@ pub(crate) fn tell_of_connections(element: &gst::Element) -> OnConnection {
 /// Emits `encoder-setup`.
 pub(crate) fn tell_of_encoders(element: &gst::Element) -> OnEncoder {
     let element = element.downgrade();
-    std::sync::Arc::new(move |encoder, pad, codec| {
+    Arc::new(move |encoder, pad, codec| {
         if let Some(element) = element.upgrade() {
             let codec = codec.encoding_name();
             element.emit_by_name::<()>("encoder-setup", &[encoder, &pad, &codec]);

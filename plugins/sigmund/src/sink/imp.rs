@@ -108,7 +108,6 @@ impl RtcSink {
 }
 
 impl Life for RtcSink {
-    /// NULL → READY: everything that can be wrong without opening a port.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
         self.data
@@ -125,11 +124,8 @@ impl Life for RtcSink {
         Ok(())
     }
 
-    /// READY → PAUSED: opens signalling.
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
-        let failed =
-            |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{e}"));
         let element = self.obj().clone().upcast::<gst::Element>();
         let Opening {
             signaller,
@@ -154,9 +150,7 @@ impl Life for RtcSink {
             on_encoder: opening::tell_of_encoders(&element),
             on_connection: opening::tell_of_connections(&element),
         };
-        let host = runtime::wait_for(Host::start(config))
-            .ok_or_else(|| failed(&"the task of the element died"))?
-            .map_err(|e| failed(&e))?;
+        let host = opening::start(config)?;
         let mut state = self.state();
         state.tracks.tell_late(&host, &known);
         state.host = Some(host);

@@ -11,7 +11,7 @@ use sigmund::signaller::app::AppHandle;
 
 use super::settings::{self, Plan, Settings};
 use crate::data::{DataPads, IncomingChannels, data_signals};
-use crate::driver::{self, Announcement, Host, HostConfig, Reception, Snapshot};
+use crate::driver::{self, Host, HostConfig, Reception, Snapshot};
 use crate::element::{
     HEARD_AUDIO, HEARD_DATA, HEARD_VIDEO, HouseClock, Life, Names, Opening, Property, change_state,
     common_signals, goes_out, opening, read, send_eos, specs,
@@ -80,7 +80,6 @@ impl RtcSrc {
 }
 
 impl Life for RtcSrc {
-    /// NULL → READY: everything that can be wrong without opening a port.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
         opening::check(&plan.uri, plan.options)?;
@@ -88,11 +87,8 @@ impl Life for RtcSrc {
         Ok(())
     }
 
-    /// READY → PAUSED: opens signalling.
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
-        let failed =
-            |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{e}"));
         let element = self.obj().clone().upcast::<gst::Element>();
         let Opening {
             signaller,
@@ -100,9 +96,7 @@ impl Life for RtcSrc {
             app,
         } = opening::open(&element, "Publish", &plan.uri, plan.options)?;
         let bin = self.obj().clone().upcast::<gst::Bin>();
-        let problems = announcer.clone();
-        let on_problem = move |text| problems.announce(Announcement::Error(text));
-        let outlets = Arc::new(Outlets::new(&bin, "", plan.latency, Arc::new(on_problem)));
+        let outlets = opening::outlets(&bin, "", plan.latency, &announcer);
         let template = self.obj().pad_template(DATA);
         let template = template.filter(|_| plan.data_channels);
         let channels =
@@ -135,9 +129,7 @@ impl Life for RtcSrc {
             on_encoder: Arc::new(|_, _, _| ()),
             on_connection: opening::tell_of_connections(&element),
         };
-        let host = runtime::wait_for(Host::start(config))
-            .ok_or_else(|| failed(&"the task of the element died"))?
-            .map_err(|e| failed(&e))?;
+        let host = opening::start(config)?;
         let mut state = self.state();
         state.host = Some(host);
         state.outlets = Some(outlets);
