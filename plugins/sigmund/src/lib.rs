@@ -11,6 +11,7 @@
 //! | `data` | data channels as pads: who gets what a pad sends, what comes in, navigation |
 //! | `receive` | media in: streams on their way to source pads, decoded where that is wanted |
 //! | `webrtcbin` | the only folder that knows webrtcbin: a typed handle, the guard in its callbacks, its quirks |
+//! | `memory` | gives back what a crowd leaves behind |
 //! | `isolate` | a bin whose errors and states stay inside |
 //! | `trace` | `tracing` into GStreamer's log |
 //! | `runtime` | the tokio runtime and the bounded pool for blocking GStreamer calls |

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 const WORKERS: usize = 2;
 
 /// Blocking calls at once. A join needs one for some milliseconds; a teardown
-/// that hangs (field of quarantine below) keeps one for good.
+/// that hangs keeps one for good.
 const BLOCKING: usize = 32;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
