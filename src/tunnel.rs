@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
@@ -24,12 +24,17 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::signaller::dial::Tls;
+use crate::turn_check::alternate;
 
 /// How long a server may take until TLS stands.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Connections through one tunnel at the same time: some for each session.
 const CONNECTIONS: usize = 1024;
+
+/// The longest answer that is looked at: what comes before an allocation is
+/// shorter.
+const ANSWER: usize = 4096;
 
 /// Servers that have a tunnel. What is configured has a handful.
 const TUNNELS: usize = 16;
@@ -140,20 +145,31 @@ impl Far {
         let reached = timeout(CONNECT, self.reach()).await;
         let reached = reached
             .unwrap_or_else(|_| Err(format!("it does not answer within {} s", CONNECT.as_secs())));
-        match reached {
-            Ok(mut stream) => {
+        let mut stream = match reached {
+            Ok(stream) => stream,
+            Err(why) => return self.complain(&format!("cannot be reached by TLS: {why}")),
+        };
+        // How it ends is no news: TURN has its own time-outs.
+        match introduce(&mut near, &mut stream).await {
+            Ok(None) => {
                 self.troubled.store(false, Ordering::Relaxed);
-                // How it ends is no news: TURN has its own time-outs.
                 let _ = copy_bidirectional(&mut near, &mut stream).await;
             }
-            Err(why) => {
-                if !self.troubled.swap(true, Ordering::Relaxed) {
-                    (self.trouble)(format!(
-                        "the TURN server {}:{} cannot be reached by TLS: {why}",
-                        self.host, self.port
-                    ));
-                }
-            }
+            // libnice would go there by itself, in clear text.
+            Ok(Some(other)) => self.complain(&format!(
+                "sends us on to {other} (300), which by TLS is not followed; write that one's name \
+                 into ice-servers"
+            )),
+            Err(_) => (),
+        }
+    }
+
+    fn complain(&self, what: &str) {
+        if !self.troubled.swap(true, Ordering::Relaxed) {
+            (self.trouble)(format!(
+                "the TURN server {}:{} {what}",
+                self.host, self.port
+            ));
         }
     }
 
@@ -167,6 +183,70 @@ impl Far {
         let _ = stream.set_nodelay(true);
         let connected = TlsConnector::from(config).connect(name, stream).await;
         connected.map_err(|e| e.to_string())
+    }
+}
+
+/// Passes on what is said until the server has agreed to something, or says what
+/// is no STUN. `Some` if it names another server instead, which is not passed on.
+async fn introduce(
+    near: &mut TcpStream,
+    far: &mut tokio_rustls::client::TlsStream<TcpStream>,
+) -> io::Result<Option<SocketAddr>> {
+    let (mut asked, mut answer) = ([0; ANSWER], Vec::with_capacity(ANSWER));
+    loop {
+        tokio::select! {
+            read = near.read(&mut asked) => {
+                let length = read?;
+                if length == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                far.write_all(&asked[..length]).await?;
+                far.flush().await?;
+            }
+            read = far.read_buf(&mut answer) => {
+                if read? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                loop {
+                    match said(&answer) {
+                        Said::Unfinished => break,
+                        Said::Refusal(length) => {
+                            if let Some(other) = alternate(&answer[..length]) {
+                                return Ok(Some(other));
+                            }
+                            near.write_all(&answer[..length]).await?;
+                            answer.drain(..length);
+                        }
+                        Said::Other => {
+                            near.write_all(&answer).await?;
+                            return Ok(None);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a server has said first.
+enum Said {
+    Unfinished,
+    /// An error response of STUN, so long.
+    Refusal(usize),
+    Other,
+}
+
+/// By the first bytes (RFC 8489 section 5).
+fn said(bytes: &[u8]) -> Said {
+    let [high, low, first, second, ..] = *bytes else {
+        return Said::Unfinished;
+    };
+    let length = 20 + usize::from(u16::from_be_bytes([first, second]));
+    let is_refusal = high & 0b1100_0001 == 1 && low & 0b0001_0000 != 0;
+    match is_refusal && length <= ANSWER {
+        true if length <= bytes.len() => Said::Refusal(length),
+        true => Said::Unfinished,
+        false => Said::Other,
     }
 }
 

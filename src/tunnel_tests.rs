@@ -139,3 +139,41 @@ async fn a_tunnel_ends_with_its_owner() {
     timeout(Duration::from_secs(10), closed).await.unwrap();
     std::fs::remove_file(ca).unwrap();
 }
+
+/// An error response to an allocation, that names 192.0.2.7:5349.
+fn refusal(class: u8, number: u8) -> Vec<u8> {
+    let mut answer = vec![1, 0x13, 0, 20, 0x21, 0x12, 0xa4, 0x42];
+    answer.extend([7; 12]);
+    // ERROR-CODE and ALTERNATE-SERVER (RFC 8489 sections 14.8 and 14.15).
+    answer.extend([0, 9, 0, 4, 0, 0, class, number]);
+    answer.extend([0x80, 0x23, 0, 8, 0, 1, 0x14, 0xe5, 192, 0, 2, 7]);
+    answer
+}
+
+#[tokio::test]
+async fn another_server_that_is_named_is_told_and_not_passed_on() {
+    let (address, ca, _) = server("alternate").await;
+    let (tunnels, troubles) = listening(Some(ca.clone()));
+    let door = tunnels
+        .door("127.0.0.1", address.port(), false)
+        .await
+        .unwrap();
+    let patience = Duration::from_secs(10);
+    let mut stream = TcpStream::connect(door).await.unwrap();
+    // The server says back what it is told: as if it refused.
+    let wanted = refusal(4, 1);
+    let (one, other) = wanted.split_at(13);
+    stream.write_all(one).await.unwrap();
+    stream.write_all(other).await.unwrap();
+    let mut answer = vec![0; wanted.len()];
+    let read = timeout(patience, stream.read_exact(&mut answer));
+    read.await.unwrap().unwrap();
+    assert_eq!(answer, wanted);
+    assert_eq!(*troubles.lock().unwrap(), [""; 0]);
+    stream.write_all(&refusal(3, 0)).await.unwrap();
+    let read = timeout(patience, stream.read(&mut answer)).await;
+    assert_eq!(read.unwrap().unwrap_or(0), 0);
+    let troubles = troubles.lock().unwrap();
+    assert!(troubles[0].contains("192.0.2.7:5349 (300)"), "{troubles:?}");
+    std::fs::remove_file(ca).unwrap();
+}

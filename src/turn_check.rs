@@ -7,10 +7,12 @@
 //! an allocation (RFC 8656 section 7), given back at once.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stun_types::attribute::{
-    AttributeFromRaw, AttributeType, ErrorCode, Nonce, RawAttribute, Realm, Username,
+    AlternateServer, AttributeFromRaw, AttributeType, ErrorCode, Nonce, RawAttribute, Realm,
+    Username,
 };
 use stun_types::message::{
     IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageWriteVec, Method,
@@ -47,11 +49,7 @@ pub async fn check(server: &IceServer) -> Result<(), String> {
     let wanted = |it: &Transport| server.transport.is_none_or(|transport| transport == *it);
     let mut trouble = Err("it has no transport".to_owned());
     for transport in both.into_iter().filter(wanted) {
-        let asked = match Line::open(server, transport).await {
-            Ok(mut line) => allocate(server, &mut line).await,
-            Err(error) => Err(format!("it cannot be reached: {error}")),
-        };
-        match asked {
+        match check_by(server.clone(), transport).await {
             Ok(()) => return Ok(()),
             Err(why) => trouble = Err(why),
         }
@@ -59,24 +57,57 @@ pub async fn check(server: &IceServer) -> Result<(), String> {
     trouble
 }
 
-async fn allocate(server: &IceServer, line: &mut Line) -> Result<(), String> {
+/// The same by one transport, and at most one server further on.
+async fn check_by(mut server: IceServer, transport: Transport) -> Result<(), String> {
+    for _ in 0..2 {
+        let asked = match Line::open(&server, transport).await {
+            Ok(mut line) => allocate(&server, &mut line).await,
+            Err(error) => Err(format!("it cannot be reached: {error}")),
+        };
+        match asked? {
+            None => return Ok(()),
+            Some(other) => {
+                server.host = other.ip().to_string();
+                server.port = other.port();
+            }
+        }
+    }
+    Err("it sends us from server to server (300)".to_owned())
+}
+
+/// Which server is named instead, in an answer (300, RFC 8489 section 10).
+pub(crate) fn alternate(answer: &[u8]) -> Option<SocketAddr> {
+    let message = Message::from_bytes(answer).ok()?;
+    let (code, _) = refusal(answer).ok()??;
+    let other = message.attribute::<AlternateServer>().ok()?;
+    (code == 300).then(|| other.server())
+}
+
+/// Allocates and gives back; `Some` where another server is named instead.
+async fn allocate(server: &IceServer, line: &mut Line) -> Result<Option<SocketAddr>, String> {
     let silent = |error: io::Error| match error.kind() {
         io::ErrorKind::TimedOut => "it does not answer".to_owned(),
         _ => format!("it cannot be reached: {error}"),
     };
     // The first refusal names the realm, and a nonce.
     let answer = line.ask(&request(ALLOCATE, None)?).await.map_err(silent)?;
+    if let Some(other) = alternate(&answer) {
+        return Ok(Some(other));
+    }
     let Some(identity) = Identity::from(server, &answer)? else {
-        return Ok(());
+        return Ok(None);
     };
     let asked = request(ALLOCATE, Some(&identity))?;
     let answer = line.ask(&asked).await.map_err(silent)?;
+    if let Some(other) = alternate(&answer) {
+        return Ok(Some(other));
+    }
     if let Some((code, reason)) = refusal(&answer)? {
         return Err(explain(server, code, &reason));
     }
     // Nobody needs it; where that is not heard, it ends by itself.
     let _ = line.say(&request(REFRESH, Some(&identity))?).await;
-    Ok(())
+    Ok(None)
 }
 
 /// Who asks, as the server wants it.
@@ -154,6 +185,7 @@ fn explain(server: &IceServer, code: u16, reason: &str) -> String {
         (401, None) => "it does not take the user name and password (401)".to_owned(),
         (486, _) => "the user has as many relays there as it may have (486, quota)".to_owned(),
         (508, _) => "it has no relays left (508)".to_owned(),
+        (442, _) => "it does not relay UDP (442)".to_owned(),
         _ => format!("it refuses ({code} {reason})"),
     }
 }
@@ -175,8 +207,12 @@ enum Line {
 
 impl Line {
     async fn open(server: &IceServer, transport: Transport) -> io::Result<Self> {
-        let found = lookup_host((server.host.as_str(), server.port)).await?;
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address (DNS)");
+        let unknown = |why: &str| io::Error::other(format!("its name is not known (DNS): {why}"));
+        let found = timeout(ANSWER, lookup_host((server.host.as_str(), server.port))).await;
+        let found = found
+            .map_err(|_| unknown("no answer"))?
+            .map_err(|error| unknown(&error.to_string()))?;
+        let mut last = unknown("no address");
         for address in found {
             let opened = match transport {
                 Transport::Tcp => match timeout(ANSWER, TcpStream::connect(address)).await {
@@ -251,7 +287,7 @@ impl Line {
     }
 }
 
-async fn udp(address: std::net::SocketAddr) -> io::Result<UdpSocket> {
+async fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let any = match address.is_ipv4() {
         true => "0.0.0.0:0",
         false => "[::]:0",

@@ -96,6 +96,41 @@ async fn what_is_wrong_is_said() {
     }
 }
 
+/// A server that names another one, whatever it is asked.
+async fn pointer(to: Option<SocketAddr>) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut request = [0; MOST];
+        while let Ok((length, from)) = socket.recv_from(&mut request).await {
+            let asked = Message::from_bytes(&request[..length]).unwrap();
+            let mut answer = Message::builder_error(&asked, MessageWriteVec::new());
+            let code = ErrorCode::new(300, "Try Alternate").unwrap();
+            answer.add_attribute(&code).unwrap();
+            let other = AlternateServer::new(to.unwrap_or(address));
+            answer.add_attribute(&other).unwrap();
+            socket.send_to(&answer.finish(), from).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_server_that_names_another_one_is_left_for_it_once() {
+    let refuses = udp_server(Some((486, "no"))).await;
+    for (address, expected) in [
+        (pointer(Some(udp_server(None).await)).await, Ok(())),
+        (pointer(Some(refuses)).await, Err("quota")),
+        (pointer(None).await, Err("from server to server")),
+    ] {
+        let told = check(&server(address, "user", Transport::Udp)).await;
+        match expected {
+            Ok(()) => assert_eq!(told, Ok(())),
+            Err(words) => assert!(told.unwrap_err().contains(words), "{words}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn by_tcp_too() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
