@@ -58,8 +58,8 @@ impl Agent {
         (agent.type_().name() == "NiceAgent").then_some(Self(agent))
     }
 
-    /// Gathers candidates on a TURN server, also when gathering has begun. The
-    /// host must be an address. False if libnice does not take it.
+    /// Gathers candidates on a TURN server, also when gathering has begun. False
+    /// if libnice does not take it.
     pub(super) fn add_relay(&self, server: &IceServer) -> bool {
         let both = [(Transport::Udp, TURN_UDP), (Transport::Tcp, TURN_TCP)];
         let wanted = |transport| server.transport.is_none_or(|it| it == transport);

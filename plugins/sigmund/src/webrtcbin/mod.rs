@@ -172,9 +172,9 @@ impl PeerConnection {
     }
 
     /// Lets TURN servers that were kept back join the race.
-    pub(crate) fn add_relays(&self) {
+    pub(crate) fn add_relays(&self, servers: &[IceServer]) {
         if let Some(agent) = agent::Agent::of(&self.webrtcbin) {
-            for server in &self.relays {
+            for server in servers {
                 if !agent.add_relay(server) {
                     gst::warning!(gst::CAT_DEFAULT, "libnice does not take {server:?}");
                 }

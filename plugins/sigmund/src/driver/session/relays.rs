@@ -1,23 +1,28 @@
 //! TURN servers: made reachable, let into the race when it is their turn, and
 //! asked what is wrong where no relay comes of them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sigmund::address::{IceScheme, IceServer, Transport};
 use sigmund::session::ConnectionEvent;
 use sigmund::turn_check;
 use tokio::net::lookup_host;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout_at};
 
 use super::super::announce::Announcement;
 use super::{Event, Task};
 use crate::runtime;
 use crate::webrtcbin::{self, Network};
 
-/// How long a name server may take.
+/// How long a name server may take, for relays that join later.
 const LOOKUP: Duration = Duration::from_secs(3);
+
+/// The same where everything waits for it.
+const LOOKUP_BRIEF: Duration = Duration::from_millis(200);
 
 /// How long relays may take until it is asked what is wrong.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Relays {
     /// The servers, as the user wrote them and as libnice reaches them.
     servers: Vec<(IceServer, IceServer)>,
+    /// Those that join late, when name servers have answered.
+    late: Option<JoinHandle<Vec<IceServer>>>,
     /// When to ask what is wrong, if no relay comes before.
     due: Option<Instant>,
 }
@@ -70,7 +77,7 @@ impl Task {
     }
 
     /// The network as libnice can use it: credentials minted, `turns:` servers
-    /// behind tunnels, and what joins late by its address.
+    /// behind tunnels, and names looked up.
     pub(super) async fn network(&mut self) -> Network {
         let mut network = self.shared.network();
         network.late_relays = self.late_relays().await;
@@ -78,19 +85,28 @@ impl Task {
         for written in std::mem::take(&mut network.ice_servers) {
             let server = self.with_credentials(written.clone());
             let server = match server.scheme {
-                IceScheme::Stun => Some(server),
                 IceScheme::Turns => self.through_tunnel(server).await,
-                IceScheme::Turn if network.late_relays => self.resolved(server).await,
-                IceScheme::Turn => Some(server),
+                IceScheme::Stun | IceScheme::Turn => Some(server),
             };
             if written.scheme != IceScheme::Stun {
                 relays.extend(server.clone().map(|it| (written, it)));
             }
             servers.extend(server);
         }
+        let late = match network.late_relays {
+            true => {
+                let relays = relays.iter().map(|it| it.1.clone());
+                Some(runtime::spawn(by_address(relays.collect(), LOOKUP)))
+            }
+            false => {
+                servers = by_address(servers, LOOKUP_BRIEF).await;
+                None
+            }
+        };
         network.ice_servers = servers;
         self.relays = Relays {
             servers: relays,
+            late,
             due: None,
         };
         if !network.late_relays {
@@ -141,31 +157,16 @@ impl Task {
         }
     }
 
-    async fn resolved(&self, server: IceServer) -> Option<IceServer> {
-        if server.host.parse::<IpAddr>().is_ok() {
-            return Some(server);
-        }
-        let found = timeout(LOOKUP, lookup_host((server.host.as_str(), server.port))).await;
-        let addresses: Vec<SocketAddr> = match found {
-            Ok(Ok(addresses)) => addresses.collect(),
-            _ => Vec::new(),
-        };
-        let v4 = webrtcbin::has_ipv4();
-        let fitting = addresses.iter().find(|it| it.is_ipv4() == v4);
-        let Some(address) = fitting.or(addresses.first()) else {
-            self.warn(format!("the TURN server {server:?} has no address (DNS)"));
-            return None;
-        };
-        Some(IceServer {
-            host: address.ip().to_string(),
-            ..server
-        })
-    }
-
     /// Direct paths have had their head start.
     pub(super) async fn add_relays(&mut self) {
-        if let Some(connection) = self.connection.clone() {
-            runtime::blocking(move || connection.add_relays()).await;
+        if let (Some(connection), Some(late)) = (&self.connection, self.relays.late.take()) {
+            let connection = Arc::downgrade(connection);
+            runtime::spawn(async move {
+                let servers = late.await.unwrap_or_default();
+                if let Some(connection) = connection.upgrade() {
+                    runtime::blocking(move || connection.add_relays(&servers)).await;
+                }
+            });
         }
         self.relays.expect();
     }
@@ -205,4 +206,41 @@ impl Task {
     fn warn(&self, text: String) {
         self.shared.announcer.announce(Announcement::Warning(text));
     }
+}
+
+/// TURN servers by their addresses, one of each family, in the same order:
+/// libnice keeps the relay that answers first, and would look up one name while
+/// it asks another server already. Which names are not known in time it looks up
+/// by itself.
+async fn by_address(servers: Vec<IceServer>, limit: Duration) -> Vec<IceServer> {
+    let end = Instant::now() + limit;
+    let is_name =
+        |it: &&IceServer| it.scheme == IceScheme::Turn && it.host.parse::<IpAddr>().is_err();
+    let mut lookups = JoinSet::new();
+    for server in servers.iter().filter(is_name) {
+        let (host, port) = (server.host.clone(), server.port);
+        lookups.spawn(async move {
+            let found = lookup_host((host.as_str(), port)).await;
+            let found = found.map(|it| it.map(|it| it.ip()).collect::<Vec<_>>());
+            (host, found.unwrap_or_default())
+        });
+    }
+    let mut known = HashMap::new();
+    while let Ok(Some(found)) = timeout_at(end, lookups.join_next()).await {
+        known.extend(found);
+    }
+    let addressed = servers.into_iter().flat_map(|server| {
+        let all = known.get(&server.host).map_or(&[][..], Vec::as_slice);
+        let one = |v4: bool| all.iter().find(|it| it.is_ipv4() == v4);
+        let chosen: Vec<_> = [one(true), one(false)].into_iter().flatten().collect();
+        if chosen.is_empty() {
+            return vec![server];
+        }
+        let at = |address: &IpAddr| IceServer {
+            host: address.to_string(),
+            ..server.clone()
+        };
+        chosen.into_iter().map(at).collect()
+    });
+    addressed.collect()
 }
