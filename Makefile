@@ -52,14 +52,15 @@ lab: test-packages test-tools ## tests of the test bench itself; SCENARIO=symmet
 	@if [[ -n '$(SCENARIO)' ]]; then \
 	  cargo build --quiet --package sigmund-tests --package gst-plugin-sigmund && \
 	  exec "$(OUT)/sigmund-lab" '$(SCENARIO)'; \
-	else $(TIER) sigmund-tests --test lab; fi
+	else $(TIER) sigmund-tests --lib --test lab; fi
 
 network: test-packages test-tools ## paths through NATs and firewalls, STUN and TURN
 	@$(TIER) sigmund-tests --test network
 
-matrix: test-packages test-tools ## who reaches whom: 7 kinds of networks against 7, with Chromium and rtcsrc; draws docs/networks.svg
+matrix: test-packages test-tools ## who reaches whom: 7 kinds of networks against 7, and others beside; draws docs/networks.svg
 	@SIGMUND_PICTURE="$(CURDIR)/docs/networks.svg" cargo test --package sigmund-tests --test network -- \
-	  --ignored --exact --nocapture --test-threads=1 matrix::all_cells matrix::all_cells_of_our_own
+	  --include-ignored --exact --nocapture --test-threads=1 matrix::all_cells matrix::all_cells_of_our_own \
+	  cells::with_rtcsrc calls::through_the_worst_and_the_usual
 
 serve: test-packages ## the standalone server: its binary, its files, its signals, and coturn
 	@cargo clippy --quiet --package sigmund --features net,nats,serve --all-targets -- -D warnings

@@ -14,6 +14,7 @@ use crate::eventually;
 use crate::internet::Site;
 use crate::network::Host;
 use crate::process::{Process, log_directory};
+use crate::world::TURN;
 
 /// Long for a machine that is busy with other tests.
 const START: Duration = Duration::from_secs(20);
@@ -27,6 +28,8 @@ pub struct Coturn {
     host: Host,
     folder: PathBuf,
     process: Option<Process>,
+    /// Lines of its configuration.
+    more: String,
     /// Base64 of the SHA-256 of its certificate's key, as browsers take it.
     key_hash: String,
 }
@@ -53,6 +56,7 @@ impl Coturn {
             host: host.clone(),
             folder,
             process: None,
+            more: more.to_owned(),
             key_hash,
         };
         turn.write("turn.conf", &turn.configuration(accounts, more));
@@ -76,6 +80,12 @@ impl Coturn {
         eventually(START, "coturn answers", || {
             answers(&self.host).then_some(())
         });
+    }
+
+    /// Starts it again, and others may use it.
+    pub fn restart_for(&mut self, accounts: &Accounts) {
+        self.write("turn.conf", &self.configuration(accounts, &self.more));
+        self.restart();
     }
 
     /// Kills it, without a word.
@@ -198,11 +208,13 @@ impl Drop for Coturn {
     }
 }
 
-/// Writes a key and a certificate for the host's addresses; the key's hash.
+/// Writes a key and a certificate for the host's addresses and its name; the
+/// key's hash.
 fn certify(host: &Host, folder: &std::path::Path) -> String {
     let names = [
         Some(host.address().to_string()),
         host.address6().map(|it| it.to_string()),
+        Some(TURN.to_owned()),
     ];
     let names: Vec<_> = names.into_iter().flatten().collect();
     let made = rcgen::generate_simple_self_signed(names).expect("addresses can be certified");

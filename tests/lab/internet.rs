@@ -60,6 +60,8 @@ pub struct Site {
     families: Families,
     router: Host,
     hosts: Vec<Host>,
+    /// How it looks from outside, where that is another one's address.
+    outside: Option<Ipv4Addr>,
 }
 
 /// What a router has passed on to one far address, protocol and port.
@@ -129,9 +131,6 @@ impl Internet {
         give(&router, "wan", wan, 24);
         give6(&router, "wan", segment6(100 + u16::from(number)));
         self.route_to_core(&router, Families::Dual);
-        router.output("ip", &["link", "add", "lan", "type", "bridge"]);
-        router.output("ip", &["link", "set", "lan", "addrgenmode", "none", "up"]);
-        forward(&router, &["wan", "lan"]);
         let mut site = Site {
             label: label.to_owned(),
             number,
@@ -139,17 +138,51 @@ impl Internet {
             families,
             router,
             hosts: Vec::new(),
+            outside: None,
         };
-        if families.v4() {
-            give(&site.router, "lan", site.address(1), site.prefix());
-        }
-        if families.v6() {
-            give6(&site.router, "lan", site.address6(1));
-        }
+        self.furnish(&mut site);
         self.route_site(&site);
-        site.set_nat(nat);
-        self.join(&mut site, label);
         site
+    }
+
+    /// Adds a site whose router stands in another site, which is a carrier's
+    /// then: two routers in a row (RFC 6598). IPv4.
+    pub fn behind(&mut self, carrier: &mut Site, label: &str, nat: Nat) -> Site {
+        self.sites += 1;
+        let router = self.join(carrier, &format!("{label}-router"));
+        let link = |words: &[&str]| router.output("ip", &[&["link", "set"], words].concat());
+        link(&["eth0", "down"]);
+        link(&["eth0", "name", "wan"]);
+        link(&["wan", "up"]);
+        via(&router, "default", carrier.gateway().into());
+        let mut site = Site {
+            label: label.to_owned(),
+            number: self.sites,
+            nat,
+            families: Families::V4,
+            router,
+            hosts: Vec::new(),
+            outside: Some(carrier.router.address),
+        };
+        self.furnish(&mut site);
+        site
+    }
+
+    /// A network behind a site's router, and the first host in it.
+    fn furnish(&mut self, site: &mut Site) {
+        let router = &site.router;
+        router.output("ip", &["link", "add", "lan", "type", "bridge"]);
+        router.output("ip", &["link", "set", "lan", "addrgenmode", "none", "up"]);
+        forward(router, &["wan", "lan"]);
+        if site.families.v4() {
+            give(router, "lan", site.address(1), site.prefix());
+        }
+        if site.families.v6() {
+            give6(router, "lan", site.address6(1));
+        }
+        site.set_nat(site.nat);
+        let label = site.label.clone();
+        self.join(site, &label);
     }
 
     /// Adds another host to a site.
@@ -242,7 +275,41 @@ impl Site {
             address == IpAddr::from(host.address)
                 || host.address6.map(IpAddr::from) == Some(address)
         };
-        address == IpAddr::from(self.router.address) || self.hosts.iter().any(inside)
+        let outside = self.outside.unwrap_or(self.router.address);
+        address == IpAddr::from(outside) || self.hosts.iter().any(inside)
+    }
+
+    /// Keeps its hosts from each other, as networks for guests do: nothing but
+    /// the router can be reached.
+    pub fn isolate(&self) {
+        for port in 2..self.hosts.len() + 2 {
+            let port = format!("lan{port}");
+            let arguments = ["link", "set", &port, "type", "bridge_slave"];
+            self.router
+                .output("ip", &[&arguments[..], &["isolated", "on"]].concat());
+        }
+    }
+
+    /// Makes its full-cone router pass on what hosts within send to its outer
+    /// address (RFC 4787 section 6).
+    pub fn hairpin(&self) {
+        let (wan, lan) = (self.router.address, self.address(0));
+        let rules = format!(
+            "add rule ip nat arriving iifname \"lan\" ip daddr {wan} meta l4proto udp \
+             dnat to udp dport map @cone\n\
+             add rule ip nat leaving oifname \"lan\" ip saddr {lan}/24 ct status dnat snat to {wan}"
+        );
+        self.router.output("nft", &[&rules]);
+        // Where bridges look at IP, they would pass it on by themselves.
+        let _ = self
+            .router
+            .run(|| fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "0"));
+    }
+
+    /// Lets no IPv6 pass, and says so to nobody: it looks as if it were there.
+    pub fn break_ipv6(&self) {
+        let rule = "add rule inet filter passing meta nfproto ipv6 drop";
+        self.router.output("nft", &[rule]);
     }
 
     /// Makes its router another one, that remembers nothing.

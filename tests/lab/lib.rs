@@ -13,6 +13,7 @@
 //! | [`relay`] | `sigmund serve` |
 //! | [`sight`] | what came out of a pipeline that receives |
 //! | [`slow`] | lines with delay, loss, a rate and a queue |
+//! | `stream` | TCP out of a capture, cut into what was framed |
 //! | [`stage`] | a publisher and viewers on public hosts, with coturn between |
 //! | [`world`] | two people in such networks, with signalling and TURN to help them |
 //! | [`stamp`] | a counter and a clock drawn into the picture, read back from it |
@@ -53,6 +54,7 @@ pub mod sight;
 pub mod slow;
 pub mod stage;
 pub mod stamp;
+mod stream;
 pub mod viewer;
 pub mod web;
 pub mod whep;

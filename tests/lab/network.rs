@@ -1,9 +1,10 @@
 //! Hosts with addresses of their own, made of network namespaces.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::process::Command;
-use std::sync::Once;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, thread};
 
@@ -13,6 +14,10 @@ use nix::unistd::{Pid, Uid};
 
 /// What the names of our namespaces start with; the pid of their maker follows.
 const PREFIX: &str = "sigmund-";
+
+/// Where `ip netns exec` looks for what a namespace's programs shall see in
+/// `/etc`.
+const NAMES: &str = "/etc/netns";
 
 /// A network: hosts on one bridge, `10.77.0.0/24`, and nothing else.
 ///
@@ -38,7 +43,7 @@ impl Lab {
     /// `None`, said loudly, where this user may not make namespaces: the test
     /// returns. Under `CI=true` that is a failure instead.
     pub fn new() -> Option<Self> {
-        static JANITOR: Once = Once::new();
+        static JANITOR: OnceLock<Child> = OnceLock::new();
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         if !Uid::effective().is_root() {
             assert!(
@@ -48,7 +53,10 @@ impl Lab {
             eprintln!("SKIPPED: needs root or user namespaces (see tests/README.md)");
             return None;
         }
-        JANITOR.call_once(sweep);
+        JANITOR.get_or_init(|| {
+            sweep();
+            hire_janitor()
+        });
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{serial}", std::process::id());
         let lab = Self {
@@ -175,6 +183,29 @@ impl Host {
         setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
     }
 
+    /// Programs that are started on this host from now on know these names,
+    /// without a name server.
+    pub fn knows(&self, names: &[(&str, IpAddr)]) {
+        let mut text = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
+        for (name, address) in names {
+            text += &format!("{address} {name}\n");
+        }
+        self.write("hosts", &text);
+    }
+
+    /// Programs that are started on this host from now on ask this name server.
+    pub fn asks(&self, name_server: IpAddr) {
+        self.write("resolv.conf", &format!("nameserver {name_server}\n"));
+    }
+
+    /// A file in `/etc`, as this host's programs see it.
+    fn write(&self, file: &str, text: &str) {
+        let folder = format!("{NAMES}/{}", self.namespace);
+        let written =
+            fs::create_dir_all(&folder).and_then(|()| fs::write(format!("{folder}/{file}"), text));
+        written.unwrap_or_else(|e| panic!("{folder}/{file}: {e}"));
+    }
+
     /// Loses `percent` of what arrives here by UDP from now on (0: nothing).
     pub fn lose(&self, percent: u8) {
         self.output("nft", &["add", "table", "ip", "loss"]);
@@ -209,6 +240,26 @@ pub(crate) fn ip(arguments: &[&str]) {
     assert!(output.status.success(), "ip {arguments:?}: {errors}");
 }
 
+/// Starts a process that waits for the end of this one, by whatever cause, and
+/// then removes all that is left of its labs.
+fn hire_janitor() -> Child {
+    let mut janitor = Command::new("sh");
+    janitor
+        .args(["-c", include_str!("janitor.sh"), "janitor", PREFIX, NAMES])
+        .arg(std::process::id().to_string())
+        .arg(env::temp_dir())
+        // Who ends this process by its group, or waits for the end of its
+        // output, does not mean the janitor.
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // Its standard input is kept open along with it.
+    janitor
+        .spawn()
+        .unwrap_or_else(|e| panic!("sh does not start: {e}"))
+}
+
 /// Kills what runs in a namespace of ours, and deletes it. Never fails: it is
 /// called while things fall apart.
 fn remove(namespace: &str) {
@@ -229,6 +280,7 @@ fn remove(namespace: &str) {
     let _ = Command::new("ip")
         .args(["netns", "delete", namespace])
         .output();
+    let _ = fs::remove_dir_all(format!("{NAMES}/{namespace}"));
 }
 
 /// Removes what runs left that were killed: all whose maker is gone.

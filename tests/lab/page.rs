@@ -140,6 +140,14 @@ pub fn frames(browser: &Browser, seconds: usize) -> u64 {
     answer.as_u64().expect("page.js writes it so")
 }
 
+/// How many frames the page's video has shown so far.
+pub fn shown(browser: &Browser) -> u64 {
+    let script = "return lab.video()?.getVideoPlaybackQuality().totalVideoFrames ?? 0;";
+    let answer = browser.try_ask(&format!("{SCRIPT} {script}"), &[]);
+    let count = answer.ok().and_then(|it| it.as_f64());
+    count.unwrap_or(0.0) as u64
+}
+
 /// Width and height of the page's video.
 #[track_caller]
 pub fn size(browser: &Browser) -> (u64, u64) {

@@ -25,6 +25,7 @@ const PORT: u16 = 8080;
 pub struct Relay {
     host: Host,
     port: u16,
+    listen: String,
     arguments: Vec<String>,
     process: Process,
 }
@@ -37,11 +38,22 @@ impl Relay {
 
     /// Starts one that listens on `port`.
     pub fn start_on(host: &Host, port: u16, arguments: &[&str]) -> Self {
+        Self::start_at(host, &host.address().to_string(), port, arguments)
+    }
+
+    /// Starts one that listens on `port` of all its host's addresses, IPv6 too.
+    pub fn start_everywhere(host: &Host, port: u16, arguments: &[&str]) -> Self {
+        Self::start_at(host, "[::]", port, arguments)
+    }
+
+    fn start_at(host: &Host, address: &str, port: u16, arguments: &[&str]) -> Self {
         let arguments: Vec<_> = arguments.iter().map(|&it| it.to_owned()).collect();
+        let listen = format!("{address}:{port}");
         let relay = Self {
             host: host.clone(),
             port,
-            process: spawn(host, port, &arguments),
+            process: spawn(host, &listen, &arguments),
+            listen,
             arguments,
         };
         relay.await_port();
@@ -55,7 +67,7 @@ impl Relay {
 
     /// Starts it again after [`kill`](Self::kill).
     pub fn restart(&mut self) {
-        self.process = spawn(&self.host, self.port, &self.arguments);
+        self.process = spawn(&self.host, &self.listen, &self.arguments);
         self.await_port();
     }
 
@@ -96,6 +108,11 @@ impl Relay {
             .collect()
     }
 
+    /// Where it runs.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         self.process.log()
@@ -109,11 +126,10 @@ impl Relay {
     }
 }
 
-fn spawn(host: &Host, port: u16, arguments: &[String]) -> Process {
+fn spawn(host: &Host, listen: &str, arguments: &[String]) -> Process {
     let program = program();
-    let listen = format!("{}:{port}", host.address());
     let mut command = host.command(program.to_str().expect("it is readable"));
-    command.args(["serve", "--listen", &listen]).args(arguments);
+    command.args(["serve", "--listen", listen]).args(arguments);
     Process::spawn("sigmund-serve", command)
 }
 

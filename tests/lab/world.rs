@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use crate::coturn::{Accounts, Coturn};
 use crate::internet::{Flow, Internet, Site};
 use crate::nat::Nat;
+use crate::network::Host;
 use crate::publisher::Publisher;
 use crate::relay::Relay;
 
@@ -15,6 +16,12 @@ const PASSWORD: &str = "correct-horse";
 
 /// The user name of viewers.
 pub const VIEWER: &str = "viewer";
+
+/// What the signalling server is called, where it has a name.
+pub const SERVER: &str = "server.example.net";
+
+/// What the TURN server is called, where it has a name.
+pub const TURN: &str = "turn.example.net";
 
 /// A small moving picture.
 pub const PICTURE: &str = "videotestsrc is-live=true pattern=ball ! \
@@ -61,6 +68,16 @@ impl World {
     /// One where these may use the TURN server, besides those of
     /// [`publisher`](Self::publisher) and [`VIEWER`].
     pub fn with_users(more: &[&str]) -> Option<Self> {
+        Self::build(more, false)
+    }
+
+    /// One where [`SERVER`] and [`TURN`] are known by name, with IPv4 and IPv6,
+    /// to those whom [`acquaint`](Self::acquaint) has told.
+    pub fn named() -> Option<Self> {
+        Self::build(&[], true)
+    }
+
+    fn build(more: &[&str], named: bool) -> Option<Self> {
         let mut internet = Internet::new()?;
         let (server, turn) = (internet.public("server"), internet.public("turn"));
         let mut names: Vec<_> = Nat::ALL.into_iter().map(Nat::name).collect();
@@ -71,12 +88,21 @@ impl World {
             .map(|&name| (name.to_owned(), PASSWORD.to_owned()))
             .collect();
         let turn = Coturn::start(&turn, &Accounts::Users(users), "");
-        let servers = ice_servers(&turn, VIEWER);
+        let servers = match named {
+            true => ice_servers(TURN, VIEWER),
+            false => ice_servers(&turn.host().address().to_string(), VIEWER),
+        };
         let mut arguments = vec!["--anonymous", "all"];
         for server in &servers {
             arguments.extend(["--ice-server", server]);
         }
-        let relay = Relay::start_on(&server, 443, &arguments);
+        let relay = match named {
+            true => {
+                arguments.extend(["--allowed-host", "*"]);
+                Relay::start_everywhere(&server, 443, &arguments)
+            }
+            false => Relay::start_on(&server, 443, &arguments),
+        };
         Some(Self {
             internet,
             relay,
@@ -86,7 +112,25 @@ impl World {
 
     /// The `ice-servers` for a user: STUN, and TURN by UDP, TCP and TLS.
     pub fn ice_servers(&self, user: &str) -> String {
-        ice_servers(&self.turn, user).join(",")
+        ice_servers(&self.turn.host().address().to_string(), user).join(",")
+    }
+
+    /// The same by name.
+    pub fn named_ice_servers(user: &str) -> String {
+        ice_servers(TURN, user).join(",")
+    }
+
+    /// Tells a host the servers' names.
+    pub fn acquaint(&self, host: &Host) {
+        let servers = [(SERVER, self.relay.host()), (TURN, self.turn.host())];
+        let addresses = servers.into_iter().flat_map(|(name, server)| {
+            let v6 = server.address6().map(IpAddr::from);
+            [Some(server.address().into()), v6]
+                .into_iter()
+                .flatten()
+                .map(move |address| (name, address))
+        });
+        host.knows(&addresses.collect::<Vec<_>>());
     }
 
     /// Starts a publisher at a site. The stream is called like the site.
@@ -101,8 +145,7 @@ impl World {
     }
 }
 
-fn ice_servers(turn: &Coturn, user: &str) -> Vec<String> {
-    let host = turn.host().address();
+fn ice_servers(host: &str, user: &str) -> Vec<String> {
     vec![
         format!("stun://{host}"),
         format!("turn://{user}:{PASSWORD}@{host}?transport=udp"),
@@ -156,7 +199,7 @@ impl Path {
     pub fn observed(
         publisher: (&Site, &[Flow], &[Flow]),
         viewer: (&Site, &[Flow], &[Flow]),
-        turn: IpAddr,
+        turn: &[IpAddr],
     ) -> Option<Self> {
         let sent = busiest(publisher.1, publisher.2)?;
         let back = busiest(viewer.1, viewer.2)?;
@@ -164,7 +207,7 @@ impl Path {
             // Media and reports of one connection.
             return (Leg::of(&sent) == Leg::of(&back)).then(|| Self::Direct(Leg::of(&sent)));
         }
-        let relayed = sent.to == turn && back.to == turn;
+        let relayed = turn.contains(&sent.to) && turn.contains(&back.to);
         relayed.then(|| Self::Relay(Leg::of(&sent), Leg::of(&back)))
     }
 }
@@ -187,7 +230,7 @@ impl fmt::Display for Path {
 
 /// The flow that most bytes went into between two readings, of those that may
 /// be media; signalling is on TCP, to another host.
-fn busiest(before: &[Flow], after: &[Flow]) -> Option<Flow> {
+pub fn busiest(before: &[Flow], after: &[Flow]) -> Option<Flow> {
     let same = |a: &Flow, b: &Flow| (a.to, a.tcp, a.port) == (b.to, b.tcp, b.port);
     let grown = after.iter().map(|flow| {
         let old = before.iter().find(|it| same(it, flow));

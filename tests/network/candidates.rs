@@ -3,12 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sigmund_tests::browser::{Browser, Kind};
 use sigmund_tests::coturn::Accounts;
 use sigmund_tests::internet::Families;
 use sigmund_tests::viewer::{Manners, Viewer};
-use sigmund_tests::world::{Leg, Path, World};
-use sigmund_tests::{Nat, Publisher, Stage, eventually, page};
+use sigmund_tests::{Nat, Publisher, Stage, eventually};
 
 fn stage() -> Option<Stage> {
     Stage::new(
@@ -227,42 +225,4 @@ fn candidates_over_tcp_are_gathered_where_wanted() {
     let with = told("with");
     assert!(passive(&with), "{with}");
     assert!(!passive(&told("without")));
-}
-
-/// The publisher can be reached, the viewer may use no UDP, and there is no TURN
-/// server that the viewer may use.
-#[test]
-fn over_tcp_there_is_a_direct_path_where_udp_is_blocked() {
-    let Some(mut world) = World::new() else {
-        return;
-    };
-    let site = world.internet.site("none", Nat::None);
-    let _publisher = Publisher::start(
-        site.host(),
-        &format!(
-            "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=30/1 ! \
-             rtcsink uri={} ice-tcp=true",
-            world.relay.uri("none")
-        ),
-    );
-    let viewer = world.internet.site("v", Nat::UdpBlocked);
-    let no_turn = format!(
-        "add rule inet filter passing ip daddr {} drop",
-        world.turn.host().address()
-    );
-    viewer.router().output("nft", &[&no_turn]);
-    let browser = Browser::start(viewer.host(), Kind::Chromium);
-    eventually(Duration::from_secs(20), "the stream is there", || {
-        (world.relay.streams(world.turn.host())?.len() == 1).then_some(())
-    });
-    browser.open(&world.relay.page("none"));
-    page::await_playing(&browser);
-    let before = (site.flows(), viewer.flows());
-    assert!(page::frames(&browser, 2) > 10);
-    let path = Path::observed(
-        (&site, &before.0, &site.flows()),
-        (&viewer, &before.1, &viewer.flows()),
-        world.turn.host().address().into(),
-    );
-    assert_eq!(path, Some(Path::Direct(Leg::Tcp)));
 }

@@ -4,7 +4,6 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use sigmund_tests::browser::{Browser, Kind};
 use sigmund_tests::world::{PICTURE, VIEWER, World};
 use sigmund_tests::{Host, Nat, Publisher, Site, eventually, page};
@@ -48,11 +47,7 @@ impl Eyes {
     /// A number that changes with each picture.
     fn picture(&mut self) -> u64 {
         match self {
-            Self::Chromium(browser) => {
-                let script = "return lab.video()?.getVideoPlaybackQuality().totalVideoFrames ?? 0;";
-                let answer = browser.try_ask(&format!("{} {script}", page::SCRIPT), &[]);
-                answer.ok().as_ref().and_then(Value::as_f64).unwrap_or(0.0) as u64
-            }
+            Self::Chromium(browser) => page::shown(browser),
             Self::Rtcsrc(element) => element.look("look").buffers,
         }
     }

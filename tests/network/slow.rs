@@ -112,10 +112,10 @@ fn loss_rate_and_queue_are_what_they_say() {
 }
 
 /// A STUN server 200 ms away, and one that never answers.
-fn far_and_dead(stage: &mut Stage) -> (Slow, [(&'static str, String); 3]) {
+fn far_and_dead(stage: &mut Stage) -> (Slow, [(&'static str, String); 4]) {
     let dead = stage.internet.public("dead");
     let silent = "table ip dead {\n chain arriving { type filter hook input priority 0\n \
-                  udp dport 3478 drop\n }\n }";
+                  udp dport { 53, 3478 } drop\n }\n }";
     dead.output("nft", &[silent]);
     let line = Line {
         delay: ms(200),
@@ -124,7 +124,16 @@ fn far_and_dead(stage: &mut Stage) -> (Slow, [(&'static str, String); 3]) {
     let slow = Slow::sending(stage.turn.host(), line);
     let far = format!("ice-servers=stun://{}", stage.turn.host().address());
     let never = format!("ice-servers=stun://{}", dead.address());
-    let streams = [("none", String::new()), ("far", far), ("dead", never)];
+    // Nor does its name server.
+    stage.publisher.asks(dead.address().into());
+    let nameless =
+        "ice-servers=stun://stun.example.net,turn://joe:secret@turn.example.net".to_owned();
+    let streams = [
+        ("none", String::new()),
+        ("far", far),
+        ("dead", never),
+        ("nameless", nameless),
+    ];
     (slow, streams)
 }
 
@@ -149,17 +158,19 @@ fn by_whep_stun_servers_are_waited_for_half_a_second_at_most() {
     let streams = streams.each_ref().map(|it| (it.0, it.1.as_str()));
     let _publisher = stage.publish(&streams);
     // Encoders, and what else comes up once.
-    for stream in ["none", "far", "dead"] {
+    let names = ["none", "far", "dead", "nameless"];
+    for stream in names {
         join(&stage, stream);
     }
-    let [none, far, dead] = ["none", "far", "dead"].map(|stream| {
+    let [none, far, dead, nameless] = names.map(|stream| {
         let best = (0..3).map(|_| join(&stage, stream)).min();
         best.unwrap()
     });
     eprintln!(
         "first picture by WHEP: {none:?} without STUN, {far:?} with STUN 200 ms away, {dead:?} \
-         with a server that never answers"
+         with a server that never answers, {nameless:?} without a name server"
     );
+    assert!(nameless < none + ms(1200), "{nameless:?}");
     assert!(far < none + ms(800), "{far:?}");
     assert!(dead < none + ms(1200), "{dead:?}");
 }
@@ -206,10 +217,10 @@ fn trickle_waits_for_nobody() {
     eprintln!("from hello to media, in ms: {times:?}");
     let of = |name: &str| times.iter().find(|it| it.0 == name).unwrap().1;
     let base = of("none").max(of("whole-none"));
-    for stream in ["far", "dead"] {
+    for stream in ["far", "dead", "nameless"] {
         assert!(of(stream) < base + 300, "{times:?}");
     }
-    for stream in ["whole-far", "whole-dead"] {
+    for stream in ["whole-far", "whole-dead", "whole-nameless"] {
         assert!(of(stream) < base + 1000, "{times:?}");
     }
 }

@@ -106,7 +106,7 @@ fn work((from, to): (Nat, Nat), signals: &SigSet) {
     let publisher = publish(&world, &site);
     let viewer = watch(&world, &audience);
     show(&world, &site, &audience);
-    let turn = world.turn.host().address().into();
+    let turn = [world.turn.host().address().into()];
     thread::scope(|scope| {
         let (over, ended) = std::sync::mpsc::channel::<()>();
         scope.spawn(|| {
@@ -121,7 +121,7 @@ fn work((from, to): (Nat, Nat), signals: &SigSet) {
                 let path = Path::observed(
                     (&site, &before.0, &site.flows()),
                     (&audience, &before.1, &audience.flows()),
-                    turn,
+                    &turn,
                 );
                 let text = path.map_or("none".to_owned(), |it| it.to_string());
                 if shown.as_ref() != Some(&text) {
