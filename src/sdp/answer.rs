@@ -36,7 +36,7 @@ const KEPT_DATA: [&str; 7] = [
 
 /// What of the transport stands in rejected m-lines, too. Nobody needs it
 /// there, but aiortc takes no m-line without, and webrtcbin before 1.22.8
-/// refuses the whole description.
+/// refuses the whole description. For aiortc, `a=rtcp-mux` follows the offer.
 const TRANSPORT: [&str; 4] = ["ice-ufrag", "ice-pwd", "fingerprint", "setup"];
 
 impl OfferPlan {
@@ -157,6 +157,7 @@ fn rejected(line: &OriginalLine, transport: &[Attribute]) -> Media {
     let map = line.first_map.as_ref();
     attributes.extend(map.map(|map| Attribute::with_value("rtpmap", map)));
     attributes.extend_from_slice(transport);
+    attributes.extend(line.mux.then(|| Attribute::new("rtcp-mux")));
     bare(line, 0, line.first_format.clone(), attributes)
 }
 

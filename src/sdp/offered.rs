@@ -107,6 +107,7 @@ impl Line<'_> {
             proto: self.media.proto.clone(),
             first_format: first_format.unwrap_or("0").to_owned(),
             first_map: first_map.map(str::to_owned),
+            mux: self.media.has_attribute("rtcp-mux"),
             mid: self.mid.map(str::to_owned),
         }
     }
@@ -120,6 +121,8 @@ pub(super) struct OriginalLine {
     pub(super) first_format: String,
     /// The value of its `a=rtpmap`.
     pub(super) first_map: Option<String>,
+    /// Does it share one port with its RTCP?
+    pub(super) mux: bool,
     pub(super) mid: Option<String>,
 }
 

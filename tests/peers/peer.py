@@ -48,9 +48,10 @@ class Ears:
 async def whep(url, frames):
     connection = RTCPeerConnection()
     ears = Ears(connection, int(frames))
-    for kind in ("video", "audio"):
+    # The second picture is refused, and so is a data channel by a stream
+    # without data.
+    for kind in ("video", "audio", "video"):
         connection.addTransceiver(kind, direction="recvonly")
-    # A data channel that a stream without data refuses.
     connection.createDataChannel("chat")
     async with aiohttp.ClientSession() as http:
         resource = await offer(connection, http, url)
