@@ -6,6 +6,8 @@
 //! ```text
 //! 0x00 binary message    0x01 text    +0x10: the time follows, ns since 1970, big-endian
 //! 0x02 credit            eight bytes follow: how much has been read so far, big-endian
+//! 0x03 finish            nothing follows
+//! 0x04 caps              JSON follows: the caps of all messages from here on; none: bytes
 //! ```
 
 use super::{Kind, MAX_MESSAGE};
@@ -17,6 +19,7 @@ const BINARY: u8 = 0x00;
 const TEXT: u8 = 0x01;
 const CREDIT: u8 = 0x02;
 const FINISH: u8 = 0x03;
+const CAPS: u8 = 0x04;
 const TIMED: u8 = 0x10;
 
 /// What two ends of ours say on a data channel.
@@ -37,6 +40,9 @@ pub enum Frame<'a> {
     Credit(u64),
     /// Nothing follows for now: when all has been read, that is to be said.
     Finish,
+    /// The [caps](super::DataCaps) of all binary messages from here on, as they
+    /// are written; none: bytes.
+    Caps(&'a [u8]),
 }
 
 /// Why a message is no frame.
@@ -54,6 +60,11 @@ pub enum FrameError {
     /// It should be text, and is not.
     #[error("a text that is not UTF-8")]
     NotUtf8,
+}
+
+/// How much is around a message with such a time, in bytes.
+pub fn header(time: Option<u64>) -> usize {
+    5 + time.map_or(0, |_| 8)
 }
 
 /// How long a frame is of which this is the beginning; `None` if it is no
@@ -84,6 +95,7 @@ impl<'a> Frame<'a> {
             TEXT => Kind::Text,
             CREDIT if first == CREDIT => return Ok(Self::Credit(number(rest)?.0)),
             FINISH if first == FINISH => return Ok(Self::Finish),
+            CAPS if first == CAPS => return Ok(Self::Caps(rest)),
             _ => return Err(FrameError::Unknown(first)),
         };
         if whole(wire) != Some(wire.len()) {
@@ -104,6 +116,7 @@ impl<'a> Frame<'a> {
     pub fn write(&self) -> Vec<u8> {
         match self {
             Self::Finish => vec![FINISH],
+            Self::Caps(text) => [&[CAPS], *text].concat(),
             Self::Credit(read) => {
                 let mut wire = vec![CREDIT];
                 wire.extend(read.to_be_bytes());
@@ -162,6 +175,9 @@ mod tests {
             prop_assert_eq!(whole(&wire[..5]), Some(wire.len()));
             let credit = Frame::Credit(read).write();
             prop_assert_eq!(Frame::read(&credit), Ok(Frame::Credit(read)));
+            let caps = Frame::Caps(body.as_bytes());
+            let wire = caps.write();
+            prop_assert_eq!(Frame::read(&wire), Ok(caps));
             let finish = Frame::Finish.write();
             prop_assert_eq!(Frame::read(&finish), Ok(Frame::Finish));
         }

@@ -6,6 +6,7 @@
 //! | `message` | a message's kind, and whether a far side can take it |
 //! | `frame` | what our own ends put around a message |
 //! | `credit` | how much may be under way to a reader that is slow |
+//! | `caps` | caps of timed metadata, as they travel |
 //! | `queue` | what waits to be sent, and what is dropped |
 //! | `channel` | which channel belongs to which pad |
 //! | `heartbeat` | a question that any SCTP endpoint answers |
@@ -15,6 +16,7 @@
 //! other by an attribute in their descriptions, put a [`Frame`] around it: that
 //! carries empty messages, text with NULs, the time of the message, and credits.
 
+mod caps;
 mod channel;
 mod credit;
 mod frame;
@@ -23,9 +25,10 @@ mod message;
 mod navigation;
 mod queue;
 
+pub use caps::{CapsValue, DataCaps, MEDIA};
 pub use channel::{Channel, MAX_ID, find_channel};
 pub use credit::{Budget, Receipt, WINDOW};
-pub use frame::{Frame, FrameError, HEADER, whole};
+pub use frame::{Frame, FrameError, HEADER, header, whole};
 pub use heartbeat::{Head, head, heartbeat};
 pub use message::{FarSide, Kind, Refused};
 pub use navigation::{Navigation, NavigationError};

@@ -70,6 +70,12 @@ impl<T> Queue<T> {
         self.items.is_empty() || (self.items.len() < MAX_COUNT && self.bytes + bytes <= MAX_WAITING)
     }
 
+    /// Is there room again for whoever found none? Not for each message alone:
+    /// to wake somebody costs more than to send one.
+    pub fn is_half_empty(&self) -> bool {
+        self.bytes <= MAX_WAITING / 2 && self.items.len() <= MAX_COUNT / 2
+    }
+
     /// The next one to send.
     pub fn front(&self) -> Option<&T> {
         self.items.front().map(|(_, item)| item)
@@ -131,7 +137,12 @@ mod tests {
         let mut queue = full();
         assert_eq!(queue.push(1, 99, Overflow::Block), Pushed::Full(99));
         queue.pop();
+        assert!(!queue.is_half_empty());
         assert_eq!(queue.push(1, 99, Overflow::Block), Pushed::Queued);
+        while queue.len() > MOST / 2 {
+            queue.pop();
+        }
+        assert!(queue.is_half_empty());
     }
 
     #[test]

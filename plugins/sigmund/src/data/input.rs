@@ -1,11 +1,12 @@
 //! What a data sink pad takes: one buffer is one message.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gst::prelude::*;
 use sigmund::data::{Kind, Overflow, Refused};
 
-use super::{DataTrack, Outgoing};
+use super::{DataTrack, Outgoing, travel};
 
 /// How long the end of a stream waits until all has arrived. Where messages
 /// may be dropped, a peer that does not read holds up nobody for long.
@@ -30,12 +31,13 @@ impl DataInput {
             .enable_last_sample(false)
             .build();
         let (taker, host) = (track.clone(), host.downgrade());
+        let mut known = None;
         let ender = track.clone();
         appsink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
-                .new_sample(move |appsink| take(&taker, appsink, &host))
+                .new_sample(move |appsink| take(&taker, appsink, &host, &mut known))
                 .eos(move |_| {
-                    let all = ender.settings().1 == Overflow::Block;
+                    let all = ender.overflow() == Overflow::Block;
                     ender.finish(if all { FINISH_ALL } else { FINISH });
                 })
                 .build(),
@@ -88,6 +90,7 @@ fn take(
     track: &DataTrack,
     appsink: &gst_app::AppSink,
     host: &glib::WeakRef<gst::Element>,
+    known: &mut Option<Known>,
 ) -> Result<gst::FlowSuccess, gst::FlowError> {
     let sample = appsink
         .pull_sample()
@@ -100,13 +103,21 @@ fn take(
     if buffer.size() == 0 && buffer.flags().contains(gst::BufferFlags::GAP) {
         return Ok(gst::FlowSuccess::Ok);
     }
-    let kind = sample.caps().map_or(Kind::Binary, kind_of);
+    let (kind, caps) = Known::look(known, sample.caps());
     let time = time_of(appsink, &sample, &buffer);
     let bytes = buffer
         .into_mapped_buffer_readable()
         .map_err(|_| gst::FlowError::Error)?;
     let bytes = glib::Bytes::from_owned(bytes);
-    match track.send(&Outgoing { kind, bytes, time }, None) {
+    match track.send(
+        &Outgoing {
+            kind,
+            bytes,
+            time,
+            caps,
+        },
+        None,
+    ) {
         Ok(sent) => {
             for complaint in sent.complaints {
                 gst::element_warning!(host, gst::StreamError::Failed, ("{complaint}"));
@@ -120,6 +131,32 @@ fn take(
             refuse(track, &host, &refused);
             Err(gst::FlowError::Error)
         }
+    }
+}
+
+/// What the caps of the last message mean, for the next one's are mostly the
+/// same.
+struct Known {
+    caps: gst::Caps,
+    kind: Kind,
+    told: Option<Arc<str>>,
+}
+
+impl Known {
+    fn look(known: &mut Option<Self>, caps: Option<&gst::CapsRef>) -> (Kind, Option<Arc<str>>) {
+        let Some(caps) = caps else {
+            return (Kind::Binary, None);
+        };
+        let same = |it: &Self| std::ptr::eq(it.caps.as_ptr(), caps.as_ptr());
+        let known = match known.take().filter(same) {
+            Some(it) => known.insert(it),
+            None => known.insert(Self {
+                caps: caps.to_owned(),
+                kind: kind_of(caps),
+                told: travel::told(caps).map(Arc::from),
+            }),
+        };
+        (known.kind, known.told.clone())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use sigmund::data::{FarSide, Frame, Kind, Receipt, whole};
+use sigmund::data::{DataCaps, FarSide, Frame, Kind, Receipt, header, whole};
 use sigmund::message::PeerId;
 
 use super::Outlet;
@@ -15,6 +15,8 @@ pub(crate) struct DataMessage {
     pub(crate) bytes: glib::Bytes,
     /// The far side's wall-clock time that it belongs to, in ns since 1970.
     pub(crate) time: Option<u64>,
+    /// Its caps, where they have travelled with it.
+    pub(crate) caps: Option<Arc<DataCaps>>,
 }
 
 /// Tells the session's task that there is something to do. Never waits.
@@ -46,6 +48,8 @@ struct State {
     asked: bool,
     /// What the far side has granted last.
     granted: Option<u64>,
+    /// The caps of what comes.
+    caps: Option<Arc<DataCaps>>,
     /// The beginning of a frame whose rest is to come.
     partial: Vec<u8>,
     /// Why the channel is to be closed.
@@ -141,9 +145,14 @@ impl Lane {
     pub(crate) fn hear(&self, kind: Kind, bytes: glib::Bytes) {
         if !self.is_framed() {
             let sound = kind == Kind::Binary || std::str::from_utf8(&bytes).is_ok();
-            let time = None;
+            let message = DataMessage {
+                kind,
+                bytes,
+                time: None,
+                caps: None,
+            };
             return match sound {
-                true => self.take(DataMessage { kind, bytes, time }, None),
+                true => self.take(message, None),
                 false => self.fail("it sent a text that is not UTF-8".to_owned()),
             };
         }
@@ -164,6 +173,8 @@ impl Lane {
             if whole(&bytes).is_none_or(|length| length <= bytes.len()) {
                 return Some(bytes);
             }
+            let length = whole(&bytes).unwrap_or_default();
+            state.partial.reserve_exact(length);
             state.partial.extend_from_slice(&bytes);
             return None;
         }
@@ -187,6 +198,10 @@ impl Lane {
                 drop(state);
                 self.ring();
             }
+            Ok(Frame::Caps(text)) => {
+                // What we do not know is not known to our pads either.
+                self.state().caps = DataCaps::read(text).map(Arc::new);
+            }
             Ok(Frame::Message {
                 kind,
                 time,
@@ -194,7 +209,14 @@ impl Lane {
             }) => {
                 let from = cost - body.len();
                 let bytes = glib::Bytes::from_owned(Tail { bytes: frame, from });
-                self.take(DataMessage { kind, bytes, time }, Some(cost));
+                let caps = self.state().caps.clone();
+                let message = DataMessage {
+                    kind,
+                    bytes,
+                    time,
+                    caps: caps.filter(|_| kind == Kind::Binary),
+                };
+                self.take(message, Some(cost));
             }
             Err(error) => self.fail(format!("it sent {error}")),
         }
@@ -207,6 +229,8 @@ impl Lane {
         if state.closed || state.fault.is_some() {
             return;
         }
+        // Where something waits already, the reader knows.
+        let first = state.waiting.is_empty();
         let receipt = state.receipt.get_or_insert_with(|| Receipt::new(credited));
         match receipt.arrive(cost) {
             Ok(()) => state.waiting.push_back(message),
@@ -221,7 +245,9 @@ impl Lane {
             }
         }
         drop(state);
-        self.outlet.ring();
+        if first {
+            self.outlet.ring();
+        }
     }
 
     fn fail(&self, why: String) {
@@ -239,8 +265,8 @@ impl Lane {
     /// Reader: a message has gone its way.
     pub(super) fn done(&self, message: &DataMessage) {
         let framed = self.is_framed();
-        let header = 5 + message.time.map_or(0, |_| 8);
-        let cost = message.bytes.len() + if framed { header } else { 0 };
+        let around = if framed { header(message.time) } else { 0 };
+        let cost = message.bytes.len() + around;
         let mut state = self.state();
         let grant = state.receipt.as_mut().and_then(|it| it.read(cost));
         let due = grant.is_some();

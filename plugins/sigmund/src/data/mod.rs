@@ -18,6 +18,7 @@ pub(crate) mod pads;
 mod signals;
 mod source;
 mod track;
+mod travel;
 
 pub(crate) use clock::FarClock;
 pub(crate) use delivery::Delivery;

@@ -64,6 +64,8 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct State {
     queue: Queue<Next>,
+    /// Somebody waits for room.
+    awaited: bool,
     closed: bool,
     finished: bool,
     /// What has been complained of: once each is enough.
@@ -131,14 +133,22 @@ impl Outbox {
             return Posted::Refused(refused, state.complaints.insert(complaint));
         }
         let next = Next::Message(message.clone());
+        // Where something waits already, the session knows: it goes on when the
+        // channel has room, or the peer gives credit.
+        let first = state.queue.is_empty();
         let posted = match state.queue.push(message.bytes.len(), next, overflow) {
             Pushed::Queued => Posted::Taken,
-            Pushed::Full(_) => return Posted::Full,
+            Pushed::Full(_) => {
+                state.awaited = true;
+                return Posted::Full;
+            }
             Pushed::Dropped(_) if state.complaints.insert(Complaint::Dropped) => Posted::Dropping,
             Pushed::Dropped(_) => Posted::Taken,
         };
         drop(state);
-        (self.ring)();
+        if first {
+            (self.ring)();
+        }
         posted
     }
 
@@ -157,16 +167,37 @@ impl Outbox {
         state.finished || state.closed
     }
 
-    /// Session: what is to be sent next.
-    pub(crate) fn front(&self) -> Option<Next> {
-        self.state().queue.front().cloned()
+    /// Session: does nothing wait?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state().queue.is_empty()
     }
 
-    /// Session: it has been sent.
-    pub(crate) fn pop(&self) {
+    /// Session: what is to be sent next, if it `may`. A message is taken out; the
+    /// end stays until it has been [`reach`](Self::reach)ed.
+    pub(crate) fn next(&self, may: impl FnOnce(&Outgoing) -> bool) -> Option<Next> {
         let mut state = self.state();
-        let popped = state.queue.pop();
-        state.finished |= matches!(popped, Some(Next::Finish));
+        match state.queue.front()? {
+            Next::Message(message) if !may(message) => return None,
+            Next::Message(_) => (),
+            Next::Finish => return Some(Next::Finish),
+        }
+        let next = state.queue.pop();
+        let room = state.awaited && state.queue.is_half_empty();
+        state.awaited &= !room;
+        drop(state);
+        if room {
+            self.bell.ring();
+        }
+        next
+    }
+
+    /// Session: all that was sent has arrived.
+    pub(crate) fn reach(&self) {
+        let mut state = self.state();
+        if let Some(Next::Finish) = state.queue.front() {
+            state.queue.pop();
+        }
+        state.finished = true;
         drop(state);
         self.bell.ring();
     }

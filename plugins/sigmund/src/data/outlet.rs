@@ -1,12 +1,19 @@
 //! The thread that reads what comes in for one pad.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{DataMessage, Lane};
 
 /// How long a stop waits for a reader that is busy.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// From so many messages in a [`BEAT`] on, the reader is not woken for each one.
+const MANY: u32 = 16;
+const BEAT: Duration = Duration::from_millis(1);
+
+/// How long it lets them gather then.
+const NAP: Duration = Duration::from_micros(200);
 
 /// Where messages go. Called from the outlet's thread alone; may block, which
 /// makes writers wait that heed credits.
@@ -31,6 +38,8 @@ struct State {
     reader: Option<Box<dyn Reader>>,
     running: bool,
     rung: bool,
+    /// The thread waits to be told.
+    asleep: bool,
     stopped: bool,
 }
 
@@ -76,8 +85,13 @@ impl Outlet {
 
     /// Something has come. Never waits for long.
     pub(super) fn ring(&self) {
-        self.state().rung = true;
-        self.news.notify_all();
+        let mut state = self.state();
+        state.rung = true;
+        let asleep = std::mem::take(&mut state.asleep);
+        drop(state);
+        if asleep {
+            self.news.notify_all();
+        }
     }
 
     /// Reads no more, and waits until the thread has seen it: its pad must be
@@ -105,8 +119,10 @@ impl Outlet {
         // Looked at now and then, since whoever holds it may be gone.
         let wait = Duration::from_secs(1);
         if !state.rung && !state.stopped {
+            state.asleep = true;
             let waited = self.news.wait_timeout(state, wait);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.asleep = false;
         }
         state.rung = false;
         state.lanes.retain(|lane| !lane.is_over());
@@ -119,27 +135,53 @@ fn run(outlet: &Weak<Outlet>, mut reader: Box<dyn Reader>) {
     if !stopped() {
         reader.begin();
     }
+    let mut pace = Pace::default();
     while let Some(lanes) = outlet.upgrade().and_then(|outlet| outlet.wait()) {
-        loop {
-            let mut idle = true;
-            for lane in &lanes {
-                for message in lane.read() {
-                    idle = false;
-                    if stopped() {
-                        break;
-                    }
-                    reader.read(lane, &message);
-                    lane.done(&message);
+        let mut idle = true;
+        for lane in &lanes {
+            for message in lane.read() {
+                idle = false;
+                if stopped() {
+                    break;
                 }
+                reader.read(lane, &message);
+                lane.done(&message);
+                pace.count += 1;
             }
-            if idle || stopped() {
-                break;
-            }
+        }
+        if !idle {
+            // There may be more.
+            outlet.upgrade().inspect(|outlet| outlet.ring());
+        } else if pace.is_fast() {
+            std::thread::sleep(NAP);
         }
     }
     drop(reader);
     if let Some(outlet) = outlet.upgrade() {
         outlet.state().running = false;
         outlet.news.notify_all();
+    }
+}
+
+/// How fast messages come.
+#[derive(Default)]
+struct Pace {
+    began: Option<Instant>,
+    count: u32,
+}
+
+impl Pace {
+    /// Did more come than one is to be woken for, since this was last asked?
+    fn is_fast(&mut self) -> bool {
+        let now = Instant::now();
+        let beats = self.began.map_or(1.0, |began| {
+            (now - began).as_secs_f64() / BEAT.as_secs_f64()
+        });
+        let fast = f64::from(self.count) > beats.max(0.1) * f64::from(MANY);
+        *self = Self {
+            began: Some(now),
+            count: 0,
+        };
+        fast
     }
 }

@@ -80,6 +80,7 @@ fn send(tracks: Tracks, args: &[glib::Value], kind: Kind, bytes: glib::Bytes) ->
         kind,
         bytes,
         time: None,
+        caps: None,
     };
     match track.send(&message, peer.as_ref()) {
         Ok(sent) => {

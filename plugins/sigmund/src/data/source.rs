@@ -1,9 +1,11 @@
 //! A data source pad: each message that comes in is one buffer.
 
-use gst::prelude::*;
-use sigmund::data::Kind;
+use std::sync::Arc;
 
-use super::{CAT, DataMessage, Lane};
+use gst::prelude::*;
+use sigmund::data::{DataCaps, Kind};
+
+use super::{CAT, DataMessage, Lane, travel};
 
 /// The meta of each buffer: a structure with `peer`, who sent it, and `label`,
 /// on which channel. `gst_buffer_get_custom_meta` reads it, in any binding.
@@ -15,7 +17,8 @@ pub(crate) struct DataSource {
     template: gst::PadTemplate,
     name: String,
     pad: Option<gst::Pad>,
-    kind: Option<Kind>,
+    /// What flows at present.
+    flows: Option<(Kind, Option<Arc<DataCaps>>)>,
     /// How a far side's time becomes a running time of ours.
     timing: Option<Timing>,
     failing: bool,
@@ -37,7 +40,7 @@ impl DataSource {
             template,
             name,
             pad: None,
-            kind: None,
+            flows: None,
             timing,
             failing: false,
         }
@@ -73,9 +76,13 @@ impl DataSource {
         let (Some(element), Some(pad)) = (self.element.upgrade(), &self.pad) else {
             return;
         };
-        if self.kind.replace(message.kind) != Some(message.kind) {
+        let flows = Some((message.kind, message.caps.clone()));
+        if self.flows != flows {
+            self.flows = flows;
             let first = pad.sticky_event::<gst::event::Segment>(0).is_none();
-            pad.push_event(gst::event::Caps::new(&caps(message.kind)));
+            let told = message.caps.as_deref().map(travel::caps);
+            let caps = told.unwrap_or_else(|| caps(message.kind));
+            pad.push_event(gst::event::Caps::new(&caps));
             if first {
                 let segment = gst::FormattedSegment::<gst::ClockTime>::new();
                 pad.push_event(gst::event::Segment::new(&segment));

@@ -19,6 +19,15 @@ pub(crate) struct Outgoing {
     pub(crate) bytes: glib::Bytes,
     /// Our wall-clock time that it belongs to, in ns since 1970.
     pub(crate) time: Option<u64>,
+    /// Its caps, where they travel.
+    pub(crate) caps: Option<Arc<str>>,
+}
+
+impl Outgoing {
+    /// How many bytes it has with a frame around it.
+    pub(crate) fn framed(&self) -> usize {
+        sigmund::data::header(self.time) + self.bytes.len()
+    }
 }
 
 /// What became of a message.
@@ -77,6 +86,11 @@ impl DataTrack {
     /// How its channel is to be; for peers that come from now on.
     pub(crate) fn settings(&self) -> (Channel, Overflow) {
         lock(&self.0.settings).clone()
+    }
+
+    /// What happens where a peer does not keep up.
+    pub(crate) fn overflow(&self) -> Overflow {
+        lock(&self.0.settings).1
     }
 
     /// Changes that.
@@ -167,7 +181,7 @@ impl DataTrack {
     /// error: it can be sent to nobody, ever.
     pub(crate) fn send(&self, message: &Outgoing, to: Option<&PeerId>) -> Result<Sent, Refused> {
         message.kind.check(&message.bytes)?;
-        let overflow = self.settings().1;
+        let overflow = self.overflow();
         let mut sent = Sent::default();
         loop {
             let seen = self.0.bell.now();
@@ -249,6 +263,7 @@ mod tests {
             kind: Kind::Binary,
             bytes: glib::Bytes::from_owned(bytes),
             time: None,
+            caps: None,
         }
     }
 
@@ -274,7 +289,7 @@ mod tests {
         // Said once.
         let sent = track.send(&message(vec![2; 100]), None).unwrap();
         assert_eq!((sent.taken, sent.refused, sent.complaints.len()), (1, 1, 0));
-        assert!(matches!(outbox.front(), Some(Next::Message(it)) if it.bytes[0] == 1));
+        assert!(matches!(outbox.next(|_| true), Some(Next::Message(it)) if it.bytes[0] == 1));
         assert!(track.send(&message(vec![0; 300_000]), None).is_err());
     }
 
@@ -288,7 +303,7 @@ mod tests {
             complaints += sent.complaints.len();
         }
         assert_eq!(complaints, 1);
-        let first = outbox.front();
+        let first = outbox.next(|_| true);
         assert!(matches!(first, Some(Next::Message(it)) if it.bytes[0] > 100));
     }
 
@@ -307,13 +322,12 @@ mod tests {
         let outbox = track.join(&peer("a"), FAR, Arc::new(|| ()));
         let mut expected = 0;
         while !sender.is_finished() {
-            match outbox.front() {
+            match outbox.next(|_| true) {
                 Some(Next::Message(it)) => {
                     assert_eq!(it.bytes[0], expected);
                     expected += 1;
-                    outbox.pop();
                 }
-                Some(Next::Finish) => outbox.pop(),
+                Some(Next::Finish) => outbox.reach(),
                 None => std::thread::yield_now(),
             }
         }
@@ -335,7 +349,7 @@ mod tests {
                 }
             })
         };
-        while outbox.front().is_none() {
+        while outbox.is_empty() {
             std::thread::yield_now();
         }
         track.leave(&outbox);

@@ -12,4 +12,6 @@ pub(crate) const HEARD_VIDEO: &str = "video/x-h264; video/x-vp8; video/x-raw(ANY
 pub(crate) const HEARD_AUDIO: &str = "audio/x-opus; audio/x-raw; application/x-rtp, media=audio";
 
 /// What messages are; each channel brings both kinds.
-pub(crate) const HEARD_DATA: &str = "text/x-raw, format=utf8; application/octet-stream";
+pub(crate) const HEARD_DATA: &str = "text/x-raw, format=utf8; application/octet-stream; \
+     meta/x-klv; meta/x-id3; application/x-json; application/x-onvif-metadata; \
+     application/x-teletext; closedcaption/x-cea-608; closedcaption/x-cea-708";

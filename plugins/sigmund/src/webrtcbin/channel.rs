@@ -112,9 +112,14 @@ impl Channel {
         }
     }
 
-    /// Is there room for another message?
-    pub(crate) fn has_room(&self) -> bool {
-        self.0.buffered_amount() < HIGH
+    /// Do messages keep their order?
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.0.is_ordered()
+    }
+
+    /// For how many bytes there is room. The last message may be longer.
+    pub(crate) fn room(&self) -> u64 {
+        HIGH.saturating_sub(self.0.buffered_amount())
     }
 
     /// Has all been handed to SCTP? If not, it rings when it has.

@@ -135,6 +135,8 @@ struct Link {
     budget: Budget,
     /// The far side is to say when it has read all.
     has_asked: bool,
+    /// The caps that the far side was told last.
+    told: Option<Arc<str>>,
     /// There if it is the channel that its track sends on to this peer.
     outbox: Option<Arc<Outbox>>,
 }
@@ -353,6 +355,7 @@ impl Link {
             is_open: false,
             budget: Budget::default(),
             has_asked: false,
+            told: None,
             outbox: None,
         }
     }
@@ -399,26 +402,34 @@ impl Link {
         let Some(outbox) = self.outbox.clone() else {
             return Ok(false);
         };
+        let mut room = 0;
         for _ in 0..TURN {
-            let Some(next) = outbox.front() else {
-                return Ok(false);
-            };
-            if !self.channel.has_room() {
+            if outbox.is_empty() {
                 return Ok(false);
             }
+            // What has been handed over meanwhile makes room, nothing else changes it.
+            if room == 0 {
+                room = self.channel.room();
+            }
+            if room == 0 {
+                return Ok(false);
+            }
+            let credited = self.lane.is_credited();
+            let budget = &mut self.budget;
+            let next = outbox.next(|it| !credited || budget.take(it.framed()));
             match next {
-                Next::Message(message) => {
-                    if !self.send(&message, far).map_err(|e| told(&e))? {
-                        return Ok(false);
-                    }
+                None => return Ok(false),
+                Some(Next::Message(message)) => {
+                    let sent = self.send(&message, far).map_err(|e| told(&e))?;
+                    room = room.saturating_sub(sent);
                 }
-                Next::Finish => {
+                Some(Next::Finish) => {
                     if !self.is_done().map_err(|e| told(&e))? {
                         return Ok(false);
                     }
+                    outbox.reach();
                 }
             }
-            outbox.pop();
         }
         Ok(true)
     }
@@ -437,15 +448,18 @@ impl Link {
         Ok(done)
     }
 
-    /// `false`: it has to wait.
-    fn send(&mut self, message: &Outgoing, far: FarSide) -> Result<bool, String> {
+    /// How many bytes that was on the wire.
+    fn send(&mut self, message: &Outgoing, far: FarSide) -> Result<u64, String> {
         if !far.framed {
             self.channel.send(message.kind, &message.bytes)?;
-            return Ok(true);
+            return Ok(message.bytes.len() as u64);
         }
-        let header = 5 + message.time.map_or(0, |_| 8);
-        if self.lane.is_credited() && !self.budget.take(header + message.bytes.len()) {
-            return Ok(false);
+        // They hold for what comes after them: so it must come after them.
+        if self.told != message.caps && self.lane.is_credited() && self.channel.is_ordered() {
+            let text = message.caps.as_deref().unwrap_or_default();
+            let frame = glib::Bytes::from_owned(Frame::Caps(text.as_bytes()).write());
+            self.channel.send(Kind::Binary, &frame)?;
+            self.told.clone_from(&message.caps);
         }
         let frame = Frame::Message {
             kind: message.kind,
@@ -454,6 +468,6 @@ impl Link {
         };
         let frame = glib::Bytes::from_owned(frame.write());
         self.channel.send(Kind::Binary, &frame)?;
-        Ok(true)
+        Ok(frame.len() as u64)
     }
 }
