@@ -4,6 +4,9 @@
 /// is not safe above that before 1.28.2.
 pub const MAX_ID: u16 = 1023;
 
+/// The most channels that are agreed on.
+const MAX_AGREED: usize = 32;
+
 /// The longest label or protocol, in bytes.
 const MAX_NAME: usize = 256;
 
@@ -62,6 +65,37 @@ impl Channel {
     }
 }
 
+/// Reads channels that are agreed on, `LABEL=ID` each, separated by commas. The
+/// error says what is wrong.
+pub fn agreed_channels(text: &str) -> Result<Vec<Channel>, String> {
+    let mut channels = Vec::<Channel>::new();
+    for each in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+        let said = || format!("{each:?} is no LABEL=ID with an id from 0 to {MAX_ID}");
+        let (label, id) = each.rsplit_once('=').ok_or_else(said)?;
+        let id = id.trim().parse().ok().filter(|id| *id <= MAX_ID);
+        let id = id.ok_or_else(said)?;
+        let label = Some(label.trim().to_owned()).filter(|it| !it.is_empty());
+        let channel = Channel {
+            label: Some(label.ok_or_else(said)?),
+            negotiated: true,
+            id: Some(id),
+            ..Channel::default()
+        };
+        channel.check()?;
+        let same = |it: &Channel| it.id == channel.id || it.label == channel.label;
+        if channels.len() >= MAX_AGREED {
+            return Err(format!("there are at most {MAX_AGREED} channels"));
+        }
+        if channels.iter().any(same) {
+            return Err(format!(
+                "{each:?}: each label and each id is for one channel"
+            ));
+        }
+        channels.push(channel);
+    }
+    Ok(channels)
+}
+
 /// Which of our pads takes a channel that the far side has opened, if any:
 /// the one with that label, else one that takes any.
 pub fn find_channel<'a>(
@@ -111,6 +145,26 @@ mod tests {
             (named("chat"), named("other"), named("data_0")),
             (Some(0), None, None)
         );
+    }
+
+    #[test]
+    fn agreed_channels_are_read() {
+        let read = agreed_channels("chat=5, a=b = 0,").unwrap();
+        let read: Vec<_> = read.iter().map(|it| (it.label.as_deref(), it.id)).collect();
+        assert_eq!(read, [(Some("chat"), Some(5)), (Some("a=b"), Some(0))]);
+        assert_eq!(agreed_channels(""), Ok(Vec::new()));
+        for wrong in [
+            "chat",
+            "chat=",
+            "=5",
+            "chat=1024",
+            "chat=-1",
+            "a=1,b=1",
+            "a=1,a=2",
+        ] {
+            assert!(agreed_channels(wrong).is_err(), "{wrong}");
+        }
+        assert!(agreed_channels(&format!("{}=1", "x".repeat(257))).is_err());
     }
 
     #[test]

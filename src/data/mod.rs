@@ -26,7 +26,7 @@ mod navigation;
 mod queue;
 
 pub use caps::{CapsValue, DataCaps, MEDIA};
-pub use channel::{Channel, MAX_ID, find_channel};
+pub use channel::{Channel, MAX_ID, agreed_channels, find_channel};
 pub use credit::{Budget, Receipt, WINDOW};
 pub use frame::{Frame, FrameError, HEADER, header, whole};
 pub use heartbeat::{Head, head, heartbeat};

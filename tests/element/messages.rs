@@ -174,3 +174,61 @@ fn metadata_carry_the_time_of_their_pictures() {
     sender.assert_healthy();
     receiver.assert_healthy();
 }
+
+/// What timed metadata are is known at the other end: a muxer takes them as they
+/// come out.
+#[test]
+fn caps_of_metadata_travel_and_a_muxer_takes_them() {
+    let Some(stage) = Stage::alone() else { return };
+    let pipeline = format!(
+        "{} fakesrc is-live=true do-timestamp=true format=time sizetype=fixed sizemax=20 \
+         datarate=400 filltype=pattern ! meta/x-klv,parsed=true ! cam.data_0",
+        stage.sink("")
+    );
+    let mut sender = Publisher::start(&stage.server, &pipeline);
+    for (way, uri) in ways(&stage) {
+        let pipeline = format!(
+            "rtcsrc name=src uri={uri} src.data_0 ! identity name=look ! \
+             mpegtsmux ! fakesink name=muxed sync=false async=false"
+        );
+        let mut receiver = Publisher::start(&stage.viewer, &pipeline);
+        eventually(2 * SOON, &format!("a stream by {way}"), || {
+            let stats = receiver.get("muxed", "stats");
+            (stats["rendered"].as_u64()? > 5).then_some(())
+        });
+        let caps = receiver.look("look").caps;
+        assert_eq!(caps, ["meta/x-klv, parsed=(boolean)true"], "{way}");
+        receiver.assert_healthy();
+    }
+    sender.assert_healthy();
+}
+
+/// A channel that nobody announces, by its id.
+#[test]
+fn a_channel_that_is_agreed_on_has_a_pad_at_rtcsrc() {
+    let Some(stage) = Stage::new() else { return };
+    let mut sender = talker(&stage, "data_0::negotiated=true data_0::id=5");
+    for (way, uri) in ways(&stage) {
+        let mut receiver = listener(&stage, &uri, "negotiated-channels=notes=5");
+        let got = eventually(2 * SOON, way, || {
+            sender.push("in", 1, 50, true, 1);
+            receiver.pull("out", 1).pop()
+        });
+        assert!(got.is(1, 50, true), "{way}: {got:?}");
+        assert_eq!(got.label.as_deref(), Some("notes"), "{way}");
+        let said = receiver.ask(Command::Say {
+            element: "src".into(),
+            pad: "notes".into(),
+            peer: String::new(),
+            text: "hello".into(),
+        });
+        assert_eq!(said, true, "{way}");
+        let hello = eventually(SOON, "hello", || sender.pull("out", 1).pop());
+        assert_eq!((hello.size, hello.text), (5, true), "{way}");
+        receiver.assert_healthy();
+    }
+    sender.assert_healthy();
+    let wrong = listener(&stage, &ways(&stage)[0].1, "negotiated-channels=notes");
+    let error = wrong.error();
+    assert!(error.contains("no LABEL=ID"), "{error}");
+}

@@ -61,12 +61,29 @@ impl IncomingChannels {
         self.state().tracks.clone()
     }
 
+    /// Channels that both sides know of: each has its track from now on.
+    pub(crate) fn agree(&self, channels: Vec<Channel>) {
+        for channel in channels {
+            self.track_for(channel);
+        }
+    }
+
     /// The track for a channel `label`. May run under PC_LOCK: no pad is made
     /// before the channel is open, and read.
     pub(crate) fn take(&self, label: &str) -> Option<DataTrack> {
+        self.track_for(Channel {
+            label: Some(label.to_owned()),
+            ..Channel::default()
+        })
+    }
+
+    fn track_for(&self, channel: Channel) -> Option<DataTrack> {
         let element = self.element.upgrade()?;
         let mut state = self.state();
-        let known = state.tracks.iter().find(|it| it.label() == label);
+        let known = state
+            .tracks
+            .iter()
+            .find(|it| it.settings().0.label == channel.label);
         if let Some(known) = known {
             return Some(known.clone());
         }
@@ -74,10 +91,6 @@ impl IncomingChannels {
             return None;
         }
         let name = self.free_name(&state.tracks);
-        let channel = Channel {
-            label: Some(label.to_owned()),
-            ..Channel::default()
-        };
         let track = DataTrack::new(&name, channel, Overflow::default());
         let timing = Some(self.clock.timing());
         let delivery = Delivery::new(&element, self.template.clone(), name, timing);

@@ -26,6 +26,6 @@ pub(crate) use object::{Names, child_by_index, child_by_name, goes_out, read, sp
 pub(crate) use opening::Opening;
 pub(crate) use pad::{RtcSinkPad, add_track, drop_pad};
 pub(crate) use property::{Property, property};
-pub(crate) use settings::{Common, HasCommon, common_properties};
+pub(crate) use settings::{Common, HasCommon, common_properties, text};
 pub(crate) use signals::{common_signals, encoder_setup};
 pub(crate) use tracks::Tracks;

@@ -101,6 +101,9 @@ impl Life for RtcSrc {
         let template = template.filter(|_| plan.data_channels);
         let channels =
             template.map(|it| Arc::new(IncomingChannels::new(&element, it, DataPads::default())));
+        if let Some(channels) = &channels {
+            channels.agree(plan.agreed);
+        }
         let config = HostConfig {
             tracks: Vec::new(),
             pads: Vec::new(),

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use gst::prelude::*;
+use sigmund::data::{Channel, agreed_channels};
 use sigmund::sdp::{Codec, Receives};
 use sigmund::signaller::{Options, Role};
 
@@ -20,6 +21,7 @@ pub(super) struct Settings {
     codecs: Codecs,
     latency: Latency,
     data_channels: bool,
+    negotiated_channels: String,
 }
 
 impl HasCommon for Settings {
@@ -39,6 +41,7 @@ impl Default for Settings {
             codecs: Codecs::default(),
             latency: Latency::default(),
             data_channels: true,
+            negotiated_channels: String::new(),
         }
     }
 }
@@ -51,6 +54,7 @@ pub(super) struct Plan {
     pub(super) codecs: Vec<Codec>,
     pub(super) latency: Duration,
     pub(super) data_channels: bool,
+    pub(super) agreed: Vec<Channel>,
     pub(super) give_up: Duration,
 }
 
@@ -64,6 +68,11 @@ impl Settings {
                  nothing is left"
                     .into(),
             );
+        }
+        let agreed = agreed_channels(&self.negotiated_channels)
+            .map_err(|e| format!("negotiated-channels: {e}"))?;
+        if !agreed.is_empty() && !self.data_channels {
+            return Err("negotiated-channels are data channels; set data-channels=true".into());
         }
         let options = self.common.options(Role::Subscribe, element_name)?;
         let receives = Receives {
@@ -81,6 +90,7 @@ impl Settings {
             give_up: self.common.give_up(),
             latency: self.latency.duration(),
             data_channels: self.data_channels,
+            agreed,
         })
     }
 }
@@ -113,6 +123,14 @@ static PROPERTIES: LazyLock<Vec<Property<Settings>>> = LazyLock::new(|| {
                 )
         ),
     ]);
+    all.push(property!(
+        Settings: negotiated_channels,
+        text(
+            "negotiated-channels",
+            "Data channels that both sides know of and nobody announces, LABEL=ID each, separated \
+             by commas: chat=5"
+        )
+    ));
     all
 });
 

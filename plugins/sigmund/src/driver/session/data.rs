@@ -219,7 +219,11 @@ impl DataLinks {
         connection: &PeerConnection,
         wanted: impl Fn(&sigmund::data::Channel) -> bool,
     ) {
-        for track in &self.tracks {
+        // The far side opens its own, unless they are agreed on.
+        let incoming = self.channels.iter().flat_map(|it| it.tracks());
+        let agreed = incoming.filter(|it| it.settings().0.negotiated);
+        let tracks: Vec<_> = self.tracks.iter().cloned().chain(agreed).collect();
+        for track in &tracks {
             let (settings, _) = track.settings();
             let there = self.links.iter().any(|link| link.track.is(track));
             if there || !wanted(&settings) || settings.check().is_err() {
