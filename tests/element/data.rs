@@ -401,3 +401,41 @@ fn what_cannot_be_is_refused_with_a_sentence() {
         assert!(error.contains(reason), "{error}");
     }
 }
+
+/// The same while it runs: for one viewer it may be set, for several it may not.
+#[test]
+fn a_pad_is_not_made_to_wait_while_several_may_watch() {
+    let Some(stage) = Stage::new() else { return };
+    let mut several = talk(&stage, "");
+    several.address();
+    let set = |overflow: &str| Command::Set {
+        element: "cam".into(),
+        property: "data_0::overflow".into(),
+        value: overflow.into(),
+    };
+    let before = several.get("cam", "data_0::overflow");
+    several.ask(set("block"));
+    several.warning("data_0: overflow=block is for one peer");
+    assert_eq!(several.get("cam", "data_0::overflow"), before);
+    several.ask(set("drop-newest"));
+    assert_ne!(several.get("cam", "data_0::overflow"), before);
+    several.assert_healthy();
+    // A stop lets go of it: the next start says what is wrong, or takes it.
+    for (most, healthy) in [("5", false), ("1", true)] {
+        several.ask(Command::State {
+            state: "null".into(),
+        });
+        several.ask(set("block"));
+        several.ask(Command::Set {
+            element: "cam".into(),
+            property: "max-peers".into(),
+            value: most.into(),
+        });
+        let started = several.request(Command::State {
+            state: "playing".into(),
+        });
+        assert_eq!(started.is_ok(), healthy, "{started:?}");
+    }
+    several.ask(set("drop-oldest"));
+    several.ask(set("block"));
+}

@@ -19,18 +19,16 @@ pub(crate) fn obey(
 ) -> Result<Value, String> {
     match command {
         Command::Get { element, property } => {
-            let element = find(pipeline, &element)?;
-            check(&element, &property)?;
-            Ok(as_json::value(&element.property_value(&property)))
+            let (object, property) = owner(find(pipeline, &element)?, &property)?;
+            Ok(as_json::value(&object.property_value(property)))
         }
         Command::Set {
             element,
             property,
             value,
         } => {
-            let element = find(pipeline, &element)?;
-            check(&element, &property)?;
-            element.set_property_from_str(&property, &value);
+            let (object, property) = owner(find(pipeline, &element)?, &property)?;
+            object.set_property_from_str(property, &value);
             Ok(Value::Null)
         }
         Command::State { state } => change_state(pipeline, &state),
@@ -96,11 +94,19 @@ pub(crate) fn find(pipeline: &gst::Pipeline, name: &str) -> Result<gst::Element,
         .ok_or_else(|| format!("there is no element {name}"))
 }
 
-fn check(element: &gst::Element, property: &str) -> Result<(), String> {
-    let found = element.find_property(property);
-    found
-        .map(drop)
-        .ok_or_else(|| format!("{} has no property {property}", element.name()))
+/// Whose property that is: the element's, or that of a child (`data_0::label`).
+fn owner(element: gst::Element, property: &str) -> Result<(gst::glib::Object, &str), String> {
+    let none = || format!("{} has no property {property}", element.name());
+    let (object, property) = match property.split_once("::") {
+        None => (element.clone().upcast(), property),
+        Some((child, property)) => {
+            let proxy = element.dynamic_cast_ref::<gst::ChildProxy>();
+            let child = proxy.and_then(|it| it.child_by_name(child));
+            (child.ok_or_else(none)?, property)
+        }
+    };
+    object.find_property(property).ok_or_else(none)?;
+    Ok((object, property))
 }
 
 fn change_state(pipeline: &gst::Pipeline, name: &str) -> Result<Value, String> {

@@ -1,5 +1,8 @@
 //! The data sink pads of the elements: their properties.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use gst::subclass::prelude::*;
 
 use super::DataTrack;
@@ -11,9 +14,10 @@ glib::wrapper! {
 }
 
 impl DataPad {
-    /// The track behind it; its settings are the pad's properties.
-    pub(crate) fn set_track(&self, track: &DataTrack) {
-        self.imp().set_track(track);
+    /// The track behind it; its settings are the pad's properties. `shared`: is
+    /// it for several peers at present?
+    pub(crate) fn set_track(&self, track: &DataTrack, shared: &Arc<AtomicBool>) {
+        self.imp().set_track(track, shared);
     }
 }
 
@@ -33,17 +37,20 @@ pub enum DataOverflow {
 }
 
 mod imp {
-    use std::sync::{LazyLock, Mutex, PoisonError};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
     use gst::prelude::*;
     use gst::subclass::prelude::*;
     use sigmund::data::{Channel, MAX_ID, Overflow};
 
     use super::{DataOverflow, DataTrack};
+    use crate::data::pads::NOT_HERE;
 
     #[derive(Debug)]
     pub struct DataPad {
         track: Mutex<DataTrack>,
+        shared: OnceLock<Arc<AtomicBool>>,
     }
 
     impl Default for DataPad {
@@ -51,13 +58,33 @@ mod imp {
             let track = DataTrack::new("", Channel::default(), Overflow::default());
             Self {
                 track: Mutex::new(track),
+                shared: OnceLock::new(),
             }
         }
     }
 
     impl DataPad {
-        pub(super) fn set_track(&self, track: &DataTrack) {
+        pub(super) fn set_track(&self, track: &DataTrack, shared: &Arc<AtomicBool>) {
+            let _ = self.shared.set(shared.clone());
             *self.track.lock().unwrap_or_else(PoisonError::into_inner) = track.clone();
+        }
+
+        /// While it runs for several peers, nobody is made to wait.
+        fn refuses(&self, overflow: DataOverflow) -> bool {
+            let shared = self.shared.get();
+            let shared = shared.is_some_and(|it| it.load(Ordering::SeqCst));
+            if !shared || overflow != DataOverflow::Block {
+                return false;
+            }
+            if let Some(element) = self.obj().parent_element() {
+                let name = self.obj().name();
+                gst::element_warning!(
+                    element,
+                    gst::ResourceError::Settings,
+                    ("{name}: {NOT_HERE}; it stays as it was")
+                );
+            }
+            true
         }
 
         fn track(&self) -> DataTrack {
@@ -135,6 +162,9 @@ mod imp {
         }
 
         fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
+            if spec.name() == "overflow" && self.refuses(value.get().unwrap_or_default()) {
+                return;
+            }
             self.track().change_settings(|channel, overflow| {
                 let text = || value.get::<Option<String>>().ok().flatten();
                 match spec.name() {

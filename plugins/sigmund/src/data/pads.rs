@@ -1,5 +1,6 @@
 //! The data sink pads of an element, and the source pads that go with them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
@@ -10,13 +11,24 @@ use super::{DataInput, DataPad, DataTrack, Delivery, FarClock, Outlet, register_
 /// The source pads, by their template; their numbers are those of the sink pads.
 pub(crate) const SOURCES: &str = "data_src_%u";
 
+/// Why a pad does not make whoever sends wait.
+pub(super) const NOT_HERE: &str = "overflow=block is for one peer (rtcpeer, or max-peers=1); here \
+     one viewer may not stop the others, set drop-oldest or drop-newest";
+
 /// All of them. All clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DataPads(Arc<Mutex<Vec<(DataPad, DataInput)>>>);
+pub(crate) struct DataPads(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    all: Mutex<Vec<(DataPad, DataInput)>>,
+    /// Does the element run, for several peers?
+    shared: Arc<AtomicBool>,
+}
 
 impl DataPads {
     fn all(&self) -> MutexGuard<'_, Vec<(DataPad, DataInput)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Is there none?
@@ -36,8 +48,7 @@ impl DataPads {
         all.iter().map(|(_, input)| input.track().clone()).collect()
     }
 
-    /// NULL → READY: what is wrong with the pads' properties. Is there only
-    /// `one_peer`?
+    /// What is wrong with the pads' properties. Is there only `one_peer`?
     pub(crate) fn check(&self, one_peer: bool) -> Result<(), String> {
         for track in self.tracks() {
             let (channel, overflow) = track.settings();
@@ -45,14 +56,16 @@ impl DataPads {
                 .check()
                 .map_err(|error| format!("{}: {error}", track.name()))?;
             if overflow == Overflow::Block && !one_peer {
-                return Err(format!(
-                    "{}: overflow=block is for one peer (rtcpeer, or max-peers=1); here one \
-                     viewer may not stop the others, set drop-oldest or drop-newest",
-                    track.name()
-                ));
+                return Err(format!("{}: {NOT_HERE}", track.name()));
             }
         }
         Ok(())
+    }
+
+    /// The element runs from now on, for several peers or for one: what
+    /// [`check`](Self::check) refuses is refused as it is set.
+    pub(crate) fn set_shared(&self, shared: bool) {
+        self.0.shared.store(shared, Ordering::SeqCst);
     }
 
     /// READY → PAUSED: what peers send has somewhere to go. The tracks that
@@ -74,6 +87,7 @@ impl DataPads {
 
     /// PAUSED → READY, when all sessions are gone. Blocks.
     pub(crate) fn stop(&self, element: &gst::Element) {
+        self.set_shared(false);
         for track in self.tracks() {
             end(&track, element);
         }
@@ -93,7 +107,7 @@ impl DataPads {
         let pad = gst::PadBuilder::<DataPad>::from_template(template)
             .name(name)
             .build();
-        pad.set_track(&track);
+        pad.set_track(&track, &self.0.shared);
         pad.set_target(Some(&input.element().static_pad("sink")?))
             .ok()?;
         pad.set_active(true).ok()?;

@@ -105,14 +105,18 @@ impl RtcSink {
             .plan(&name)
             .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))
     }
+
+    fn check_data(&self, plan: &Plan) -> Result<(), gst::ErrorMessage> {
+        self.data
+            .check(plan.max_peers == 1)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))
+    }
 }
 
 impl Life for RtcSink {
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
-        self.data
-            .check(plan.max_peers == 1)
-            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
+        self.check_data(&plan)?;
         opening::check(&plan.uri, plan.options)?;
         // Probing encoders takes a moment: done before the first viewer comes.
         runtime::detach(move || {
@@ -126,6 +130,7 @@ impl Life for RtcSink {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
+        self.check_data(&plan)?;
         let element = self.obj().clone().upcast::<gst::Element>();
         let Opening {
             signaller,
@@ -151,6 +156,7 @@ impl Life for RtcSink {
             on_connection: opening::tell_of_connections(&element),
         };
         let host = opening::start(config)?;
+        self.data.set_shared(plan.max_peers != 1);
         let mut state = self.state();
         state.tracks.tell_late(&host, &known);
         state.host = Some(host);

@@ -11,7 +11,7 @@ use sigmund::signaller::{Options, Role};
 use crate::driver::Network;
 use crate::element::{
     Codecs, Common, HasCommon, Latency, Property, audio_codecs, common_properties, decodable_first,
-    latency, property, video_codecs,
+    latency, property, text, video_codecs,
 };
 
 /// What the user set.
@@ -122,15 +122,15 @@ static PROPERTIES: LazyLock<Vec<Property<Settings>>> = LazyLock::new(|| {
                      refuse an offer with them"
                 )
         ),
+        property!(
+            Settings: negotiated_channels,
+            text(
+                "negotiated-channels",
+                "Data channels that both sides know of and nobody announces, LABEL=ID each, \
+                 separated by commas: chat=5"
+            )
+        ),
     ]);
-    all.push(property!(
-        Settings: negotiated_channels,
-        text(
-            "negotiated-channels",
-            "Data channels that both sides know of and nobody announces, LABEL=ID each, separated \
-             by commas: chat=5"
-        )
-    ));
     all
 });
 
