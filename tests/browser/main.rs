@@ -7,6 +7,7 @@ mod calls;
 mod crowd;
 mod data;
 mod embed;
+mod faults;
 mod heal;
 mod page;
 mod passthrough;
