@@ -5,6 +5,7 @@ use sigmund_tests::publisher::Command;
 use sigmund_tests::sight::Sight;
 use sigmund_tests::{Host, Publisher, Relay, eventually, page};
 
+use crate::receiving::hears_its_tone;
 use crate::scenes::{PICTURE, SOON, SOUND, Stage};
 
 /// What the browser sends, looked at and listened to.
@@ -82,7 +83,7 @@ fn shows_ours(browser: &Browser) {
 
 /// What the browser's camera and microphone give arrives here.
 #[track_caller]
-fn takes_theirs(caller: &mut Publisher) {
+fn takes_theirs(caller: &mut Publisher, browser: &Browser) {
     let more = |caller: &mut Publisher, look: &str, what: &str, count: u64| -> Sight {
         let before = caller.look(look).buffers;
         eventually(SOON * 2, what, || {
@@ -97,31 +98,19 @@ fn takes_theirs(caller: &mut Publisher) {
     let width: u32 = width.split(',').next().unwrap().parse().unwrap();
     assert!((160..=1280).contains(&width), "{caps}");
     more(caller, "look-sound", "sound", 100);
-    hears_them(caller);
+    hears_its_tone(caller, browser);
 }
 
 #[track_caller]
 fn both_are_met(browser: &Browser, caller: &mut Publisher) {
     shows_ours(browser);
-    takes_theirs(caller);
+    takes_theirs(caller, browser);
     caller.assert_healthy();
 }
 
 /// A microphone that is switched on in the middle of a call.
 const MICROPHONE: &str = "const { getUserMedia } = navigator.mediaDevices;
     const stream = await getUserMedia.call(navigator.mediaDevices, { audio: true });";
-
-/// Chromium's microphone that is none beeps once a second, Firefox's hums.
-#[track_caller]
-fn hears_them(caller: &mut Publisher) {
-    eventually(SOON * 2, "their sound", || {
-        let sight = caller.look("look-sound");
-        let last = sight.pitches.iter().rev().take(20);
-        let hums = |it: &f64| (it - sight.pitches[sight.pitches.len() - 1]).abs() < 20.0;
-        let hum = sight.pitches.len() > 20 && last.clone().all(hums);
-        (!sight.ticks.is_empty() || hum).then_some(())
-    });
-}
 
 fn calls_an_element(kind: Kind) {
     let Some(stage) = Stage::new() else { return };
@@ -181,7 +170,7 @@ fn chromium_and_an_element_add_sound_in_the_middle_of_a_call() {
     });
     let script = format!("{MICROPHONE} await window.talk.add(stream.getAudioTracks()[0]);");
     browser.ask(&script, &[]);
-    hears_them(&mut host);
+    hears_its_tone(&mut host, &browser);
     shows_ours(&browser);
     // Another picture has another pad.
     let script =
@@ -217,7 +206,7 @@ fn an_element_asks_chromium_for_room() {
         &stage.server,
         &format!("rtcpeer name=call uri={uri} {PICTURE} ! call. {LOOK}"),
     );
-    takes_theirs(&mut guest);
+    takes_theirs(&mut guest, &browser);
     for (name, description, template) in [
         ("late", "audiotestsrc is-live=true freq=440", "audio_%u"),
         (
@@ -297,7 +286,7 @@ fn chromium_calls_an_element_that_only_listens() {
     // Longer than a page waits for the first picture.
     let patience = std::time::Instant::now();
     while patience.elapsed() < SOON + SOON / 2 {
-        takes_theirs(&mut host);
+        takes_theirs(&mut host, &browser);
     }
     assert_eq!(browser.ask("return window.talk.connections;", &[]), 1);
     assert_eq!(browser.ask("return window.talk.state;", &[]), "live");

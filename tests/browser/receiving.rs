@@ -73,6 +73,7 @@ impl Studio {
             let sound = self.receiver.look("look-sound");
             (sight.buffers > 30 && sound.loudest > 0.01).then_some(sight)
         });
+        hears_its_tone(&mut self.receiver, &self.browser);
         let start = Instant::now();
         eventually(SOON, "two seconds", || {
             (start.elapsed() > Duration::from_secs(2)).then_some(())
@@ -95,6 +96,17 @@ impl Studio {
         });
         self.receiver.assert_healthy();
     }
+}
+
+/// What comes out has the pitch of the browser's microphone that is none.
+#[track_caller]
+pub(crate) fn hears_its_tone(pipeline: &mut Publisher, browser: &Browser) {
+    let wanted = browser.tone();
+    eventually(SOON * 2, &format!("a tone of {wanted} Hz"), || {
+        let heard = pipeline.look("look-sound").tone()?;
+        eprintln!("{heard} Hz");
+        ((heard - wanted).abs() < 30.0).then_some(())
+    });
 }
 
 /// Pictures and sound, raw, behind the embedded server.

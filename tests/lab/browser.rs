@@ -172,6 +172,15 @@ impl Browser {
             .expect("the page can be drawn")
     }
 
+    /// The pitch of its microphone that is none, in Hz: Chromium's beeps once a
+    /// second, Firefox's hums.
+    pub fn tone(&self) -> f64 {
+        match self.kind {
+            Kind::Chromium => 400.0,
+            Kind::Firefox => 1000.0,
+        }
+    }
+
     /// What the page has complained of on the console: errors and uncaught
     /// exceptions, since the start or the last call.
     #[track_caller]

@@ -32,6 +32,9 @@ pub struct Sight {
     pub pictures: Vec<Picture>,
     /// The pitch of each buffer of raw sound, in Hz; the last thousand.
     pub pitches: Vec<f64>,
+    /// The [strongest] pitch of moments that were not quiet, in Hz; the last
+    /// thousand.
+    pub tones: Vec<f64>,
     /// Running times, in ms, at which silence ended: the ticks.
     pub ticks: Vec<u64>,
 }
@@ -48,8 +51,46 @@ pub struct Picture {
 }
 
 impl Sight {
+    /// The pitch that half of the last moments stay under, once there are some.
+    pub fn tone(&self) -> Option<f64> {
+        let mut last: Vec<_> = self.tones.iter().rev().take(9).copied().collect();
+        last.sort_by(f64::total_cmp);
+        (last.len() >= 5).then(|| last[last.len() / 2])
+    }
+
     /// The numbers of the pictures.
     pub fn numbers(&self) -> Vec<u16> {
         self.pictures.iter().map(|it| it.number).collect()
+    }
+}
+
+/// The strongest frequency between 100 and 2000 Hz, by Goertzel's algorithm.
+pub fn strongest(samples: &[f64], rate: u32) -> f64 {
+    let power = |hertz: f64| {
+        let factor = 2.0 * (std::f64::consts::TAU * hertz / f64::from(rate)).cos();
+        let (one, two) = samples.iter().fold((0.0, 0.0), |(one, two), sample| {
+            (sample + factor * one - two, one)
+        });
+        one * one + two * two - factor * one * two
+    };
+    let all = (10..=200).map(|it| f64::from(it) * 10.0);
+    let powers = all.map(|hertz| (hertz, power(hertz)));
+    let best = powers.max_by(|one, other| one.1.total_cmp(&other.1));
+    best.map_or(0.0, |(hertz, _)| hertz)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_beep_has_its_pitch() {
+        for hertz in [200.0, 440.0, 1000.0] {
+            let wave = |it: i32| (std::f64::consts::TAU * hertz * f64::from(it) / 48_000.0).sin();
+            let mut beep: Vec<_> = (0..960).map(wave).collect();
+            beep.extend([0.0; 960]);
+            let heard = strongest(&beep, 48_000);
+            assert!((heard - hertz).abs() <= 20.0, "{hertz}: {heard}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use gst::prelude::*;
-use sigmund_tests::sight::{Picture, Sight};
+use sigmund_tests::sight::{Picture, Sight, strongest};
 use sigmund_tests::stamp::Stamp;
 
 /// How much is kept of what is kept one by one.
@@ -13,6 +13,9 @@ const KEPT: usize = 1000;
 
 /// Sound louder than this is a tick.
 const LOUD: f64 = 0.2;
+
+/// Sound louder than this is listened to.
+const MURMUR: f64 = 0.05;
 
 /// What each such element has seen.
 pub(crate) type Sights = HashMap<String, Arc<Mutex<Look>>>;
@@ -23,6 +26,10 @@ pub(crate) struct Look {
     pub(crate) sight: Sight,
     caps: Option<gst::Caps>,
     quiet: bool,
+    /// A moment that is not quiet, until it is long enough.
+    moment: Vec<f64>,
+    /// How many samples pass before the next one.
+    rest: usize,
     /// Number of the last RTP packet.
     last: Option<u16>,
     /// Of the last raw picture.
@@ -146,6 +153,9 @@ impl Look {
             }
             self.quiet = !loud;
         }
+        for sample in &samples {
+            self.listen(*sample, rate.unsigned_abs());
+        }
         let ups: Vec<_> = (1..samples.len())
             .filter(|&i| samples[i - 1] < 0.0 && samples[i] >= 0.0)
             .collect();
@@ -155,6 +165,23 @@ impl Look {
             let periods = (ups.len() - 1) as f64;
             let pitch = periods * f64::from(rate) / (last - first) as f64;
             keep(&mut self.sight.pitches, pitch);
+        }
+    }
+}
+
+impl Look {
+    /// Of what is not quiet, 40 ms now and then: as much as the beep of a browser's
+    /// microphone that is none lies in.
+    fn listen(&mut self, sample: f64, rate: u32) {
+        if self.rest > 0 {
+            self.rest -= 1;
+        } else if !self.moment.is_empty() || sample.abs() > MURMUR {
+            self.moment.push(sample);
+        }
+        if self.moment.len() >= rate as usize / 25 {
+            keep(&mut self.sight.tones, strongest(&self.moment, rate));
+            self.moment.clear();
+            self.rest = rate as usize / 10;
         }
     }
 }
