@@ -93,6 +93,8 @@ fn is_word(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -139,5 +141,23 @@ mod tests {
         }
         let klv = DataCaps::read(br#"{"media":"meta/x-klv"}"#).unwrap();
         assert!(klv.fields.is_empty());
+    }
+
+    proptest! {
+        /// Whatever a far side says is no panic, and what is understood can be said.
+        #[test]
+        fn whatever_is_said_is_no_harm(
+            media in prop::sample::select(&MEDIA[..]), name in "\\PC{0,3}|[a-z]{1,5}", value in "\\PC*",
+            junk in prop::collection::vec(any::<u8>(), 0..2000)
+        ) {
+            prop_assert_eq!(DataCaps::read(&junk), None);
+            let value = serde_json::to_string(&value).unwrap();
+            let name = serde_json::to_string(&name).unwrap();
+            let text = format!(r#"{{"media":"{media}","fields":{{{name}:{value}}}}}"#);
+            if let Some(caps) = DataCaps::read(text.as_bytes()) {
+                let said = caps.write().unwrap();
+                prop_assert_eq!(DataCaps::read(said.as_bytes()), Some(caps));
+            }
+        }
     }
 }
