@@ -2,7 +2,7 @@
 //! calls that may block (state changes, building and freeing elements).
 
 use std::future::Future;
-use std::sync::LazyLock;
+use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -27,6 +27,13 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .build()
         .expect("threads and an epoll instance can be made at start-up")
 });
+
+/// How long an element that stops waits for what was prepared for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many preparations are under way.
+static PREPARING: Mutex<Preparing> = Mutex::new(Preparing(0));
+static PREPARED: Condvar = Condvar::new();
 
 static PERMITS: Semaphore = Semaphore::const_new(BLOCKING);
 
@@ -79,4 +86,44 @@ where
 /// Runs a blocking call with nobody waiting for it: teardown from `Drop`.
 pub(crate) fn detach<F: FnOnce() + Send + 'static>(call: F) {
     spawn(async move { blocking(call).await });
+}
+
+/// Runs a blocking call for which nobody waits before the end of the element.
+pub(crate) fn prepare<F: FnOnce() + Send + 'static>(call: F) {
+    let preparation = Preparation::begin();
+    detach(move || {
+        let _preparation = preparation;
+        call();
+    });
+}
+
+/// Waits until all is prepared. A process that has stopped its elements may exit
+/// at once, and libraries that still work then crash.
+pub(crate) fn finish_preparing() {
+    let preparing = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);
+    // Late is no error: then it is left alone.
+    let _ = PREPARED.wait_timeout_while(preparing, PATIENCE, |it| it.0 > 0);
+}
+
+#[cfg(test)]
+pub(crate) fn is_preparing() -> bool {
+    PREPARING.lock().unwrap().0 > 0
+}
+
+struct Preparing(usize);
+
+struct Preparation;
+
+impl Preparation {
+    fn begin() -> Self {
+        PREPARING.lock().unwrap_or_else(PoisonError::into_inner).0 += 1;
+        Self
+    }
+}
+
+impl Drop for Preparation {
+    fn drop(&mut self) {
+        PREPARING.lock().unwrap_or_else(PoisonError::into_inner).0 -= 1;
+        PREPARED.notify_all();
+    }
 }

@@ -112,7 +112,7 @@ impl Life for RtcPeer {
             .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
         opening::check(&plan.uri, plan.options)?;
         // Probing encoders takes a moment: done before anybody calls.
-        runtime::detach(move || {
+        runtime::prepare(move || {
             for codec in plan.sends {
                 encoders::can_encode(codec);
             }

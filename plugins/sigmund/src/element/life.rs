@@ -32,7 +32,7 @@ pub(crate) fn change_state<T: Life>(
     transition: gst::StateChange,
 ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
     use gst::StateChange::{
-        NullToReady, PausedToPlaying, PausedToReady, PlayingToPaused, ReadyToPaused,
+        NullToReady, PausedToPlaying, PausedToReady, PlayingToPaused, ReadyToNull, ReadyToPaused,
     };
     let obj = element.obj();
     let obj: &gst::Element = obj.upcast_ref();
@@ -45,6 +45,10 @@ pub(crate) fn change_state<T: Life>(
         }
         PausedToReady => {
             element.stop();
+            Ok(())
+        }
+        ReadyToNull => {
+            runtime::finish_preparing();
             Ok(())
         }
         _ => Ok(()),
@@ -78,4 +82,25 @@ pub(crate) fn send_eos(
     }
     outlets.send_eos();
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_under_way_in_an_element_that_is_at_rest() {
+        gst::init().unwrap();
+        let elements: [gst::Element; 3] = [
+            glib::Object::new::<crate::sink::RtcSink>().upcast(),
+            glib::Object::new::<crate::source::RtcSrc>().upcast(),
+            glib::Object::new::<crate::duplex::RtcPeer>().upcast(),
+        ];
+        for element in elements {
+            element.set_state(gst::State::Ready).unwrap();
+            assert!(runtime::is_preparing(), "nothing is prepared");
+            element.set_state(gst::State::Null).unwrap();
+            assert!(!runtime::is_preparing(), "{}", element.type_());
+        }
+    }
 }

@@ -119,7 +119,7 @@ impl Life for RtcSink {
         self.check_data(&plan)?;
         opening::check(&plan.uri, plan.options)?;
         // Probing encoders takes a moment: done before the first viewer comes.
-        runtime::detach(move || {
+        runtime::prepare(move || {
             for codec in plan.codecs {
                 encoders::can_encode(codec);
             }

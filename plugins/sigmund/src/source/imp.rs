@@ -83,7 +83,7 @@ impl Life for RtcSrc {
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let plan = self.plan()?;
         opening::check(&plan.uri, plan.options)?;
-        runtime::detach(driver::warm_up);
+        runtime::prepare(driver::warm_up);
         Ok(())
     }
 
