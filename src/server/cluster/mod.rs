@@ -59,6 +59,9 @@ const CLAIM: Duration = Duration::from_secs(3);
 /// How many words may wait for us: those of thousands of viewers.
 const INBOX: usize = 64 * 1024;
 
+/// How long NATS may take to say that nobody listens.
+const ROUND_TRIP: Duration = Duration::from_secs(2);
+
 /// How long the system may take to send our last words.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -266,7 +269,7 @@ impl Cluster {
         loop {
             tokio::select! {
                 _ = stop.changed() => break,
-                Some(connected) = self.news.recv() => self.connection(connected),
+                Some(connected) = self.news.recv() => self.connection(connected).await,
                 Some(message) = self.all.next() => self.hear(&message),
                 Some(message) = self.own.next() => self.hear(&message),
                 Some(message) = self.absent.next() => self.miss(&message),
@@ -281,8 +284,11 @@ impl Cluster {
         self.post.all(Says::Stops);
     }
 
-    fn connection(&mut self, connected: bool) {
+    async fn connection(&mut self, connected: bool) {
         if connected {
+            // It answers in turn: when it has, it knows again what we listen to.
+            let answer = self.client.request(self.me.nobody(), Vec::new().into());
+            let _ = timeout(ROUND_TRIP, answer).await;
             tracing::info!("joined to other servers by NATS");
             self.directory.excuse(Instant::now());
             self.tell(true);

@@ -42,6 +42,11 @@ impl ServerId {
         format!("sigmund.serve.one.{}", self.0)
     }
 
+    /// A subject to which nobody listens.
+    pub(super) fn nobody(&self) -> String {
+        format!("sigmund.serve.nobody.{}", self.0)
+    }
+
     /// Where NATS tells it that somebody whom it spoke to is not there; or with
     /// `*` anybody.
     pub(super) fn absent(&self, who: &str) -> String {
