@@ -48,8 +48,8 @@ fn five_viewers_share_an_encoder_for_each_codec() {
     let frames = publisher.count(Command::Stamped) - began;
     for (before, after) in before.iter().zip(publisher.video_encoders()) {
         let encoded = after.frames - before.frames;
-        // Once for all viewers; a busy machine may leave some out.
-        let once = frames * 9 / 10..=frames + 6;
+        // Once for all viewers; a busy machine may leave some out, or catch up.
+        let once = frames * 4 / 5..=frames * 5 / 4;
         assert!(once.contains(&encoded), "{after:?}: {encoded} of {frames}");
     }
 
