@@ -362,6 +362,7 @@ fn all(with: With) {
 }
 
 #[test]
+#[ignore = "takes a minute: `make matrix`"]
 fn with_rtcsrc() {
     all(With::Rtcsrc);
 }

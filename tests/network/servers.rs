@@ -27,7 +27,8 @@ fn relays(stage: &Stage, servers: &str) -> String {
     format!("ice-transport-policy=relay tls-ca={ca} ice-servers={servers}")
 }
 
-/// Streams whose servers are to work: one viewer each, at the same time.
+/// Streams whose servers are to work: one viewer each, at the same time. On a busy
+/// machine ten relays are much; who does not get in at once asks once more.
 fn all_work(stage: &Stage, servers: &[(&str, String)]) {
     let written = servers.iter().map(|it| relays(stage, &it.1));
     let written: Vec<_> = written.collect();
@@ -39,7 +40,11 @@ fn all_work(stage: &Stage, servers: &[(&str, String)]) {
     let viewers: Vec<_> = servers
         .iter()
         .map(|(name, _)| {
-            let joined = Viewer::try_join(&stage.viewer, &stage.whep(name), Manners::silent());
+            let join = || Viewer::try_join(&stage.viewer, &stage.whep(name), Manners::silent());
+            let joined = join().or_else(|problem| {
+                eprintln!("{name}, at the first try: {problem:?}");
+                join()
+            });
             joined.unwrap_or_else(|e| panic!("{name}: {e:?}, {:#?}", publisher.events()))
         })
         .collect();
