@@ -27,8 +27,7 @@ fn relays(stage: &Stage, servers: &str) -> String {
     format!("ice-transport-policy=relay tls-ca={ca} ice-servers={servers}")
 }
 
-/// Streams whose servers are to work: one viewer each, at the same time. On a busy
-/// machine ten relays are much; who does not get in at once asks once more.
+/// Streams whose servers are to work: one viewer each, at the same time.
 fn all_work(stage: &Stage, servers: &[(&str, String)]) {
     let written = servers.iter().map(|it| relays(stage, &it.1));
     let written: Vec<_> = written.collect();
@@ -36,17 +35,10 @@ fn all_work(stage: &Stage, servers: &[(&str, String)]) {
     let streams: Vec<_> = streams
         .map(|(it, written)| (it.0, written.as_str()))
         .collect();
-    let publisher = stage.publish(&streams);
+    let _publisher = stage.publish(&streams);
     let viewers: Vec<_> = servers
         .iter()
-        .map(|(name, _)| {
-            let join = || Viewer::try_join(&stage.viewer, &stage.whep(name), Manners::silent());
-            let joined = join().or_else(|problem| {
-                eprintln!("{name}, at the first try: {problem:?}");
-                join()
-            });
-            joined.unwrap_or_else(|e| panic!("{name}: {e:?}, {:#?}", publisher.events()))
-        })
+        .map(|(name, _)| Viewer::join_silent(&stage.viewer, &stage.whep(name)))
         .collect();
     for (viewer, (name, _)) in viewers.iter().zip(servers) {
         eprintln!("{name}");
