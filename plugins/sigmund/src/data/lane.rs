@@ -170,10 +170,9 @@ impl Lane {
     fn join(&self, bytes: glib::Bytes) -> Option<glib::Bytes> {
         let mut state = self.state();
         if state.partial.is_empty() {
-            if whole(&bytes).is_none_or(|length| length <= bytes.len()) {
+            let Some(length) = whole(&bytes).filter(|length| *length > bytes.len()) else {
                 return Some(bytes);
-            }
-            let length = whole(&bytes).unwrap_or_default();
+            };
             state.partial.reserve_exact(length);
             state.partial.extend_from_slice(&bytes);
             return None;
