@@ -18,7 +18,7 @@ use std::{fs, io};
 use serde_json::Value;
 
 use crate::nat::Nat;
-use crate::network::{Host, Lab, ip};
+use crate::network::{Host, Lab, bridge, ip};
 
 /// Which addresses the hosts of a site have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +88,6 @@ impl Internet {
             address: Ipv4Addr::new(203, 0, 113, 1),
             address6: Some(segment6(1)),
         };
-        core.output("ip", &["link", "set", "bridge", "addrgenmode", "none"]);
         give(&core, "bridge", core.address, 24);
         give6(&core, "bridge", segment6(1));
         forward(&core, &["bridge"]);
@@ -171,8 +170,7 @@ impl Internet {
     /// A network behind a site's router, and the first host in it.
     fn furnish(&mut self, site: &mut Site) {
         let router = &site.router;
-        router.output("ip", &["link", "add", "lan", "type", "bridge"]);
-        router.output("ip", &["link", "set", "lan", "addrgenmode", "none", "up"]);
+        bridge(&router.namespace, "lan");
         forward(router, &["wan", "lan"]);
         if site.families.v4() {
             give(router, "lan", site.address(1), site.prefix());

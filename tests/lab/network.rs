@@ -19,6 +19,11 @@ const PREFIX: &str = "sigmund-";
 /// `/etc`.
 const NAMES: &str = "/etc/netns";
 
+/// The address of each bridge on its cables. Left to itself, a bridge takes the
+/// lowest one of its ports, another one whenever a lower one is plugged in; and
+/// those who know the old one talk to nobody, until they ask again.
+const BRIDGE: &str = "02:00:00:00:00:01";
+
 /// A network: hosts on one bridge, `10.77.0.0/24`, and nothing else.
 ///
 /// The bridge lives in a namespace too, so labs neither see each other nor the
@@ -65,8 +70,7 @@ impl Lab {
         };
         let switch = lab.switch();
         ip(&["netns", "add", &switch]);
-        ip(&["-n", &switch, "link", "add", "bridge", "type", "bridge"]);
-        ip(&["-n", &switch, "link", "set", "bridge", "up"]);
+        bridge(&switch, "bridge");
         Some(lab)
     }
 
@@ -238,6 +242,23 @@ pub(crate) fn ip(arguments: &[&str]) {
     let output = output.unwrap_or_else(|e| panic!("iproute2 is needed: {e}"));
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {arguments:?}: {errors}");
+}
+
+/// Makes a bridge without ports in a namespace.
+pub(crate) fn bridge(namespace: &str, name: &str) {
+    ip(&[
+        "-n", namespace, "link", "add", name, "address", BRIDGE, "type", "bridge",
+    ]);
+    ip(&[
+        "-n",
+        namespace,
+        "link",
+        "set",
+        name,
+        "addrgenmode",
+        "none",
+        "up",
+    ]);
 }
 
 /// Starts a process that waits for the end of this one, by whatever cause, and

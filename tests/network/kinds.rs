@@ -20,7 +20,15 @@ struct Behaviour {
 }
 
 fn socket(host: &Host, port: u16) -> UdpSocket {
-    let socket = host.run(|| UdpSocket::bind((host.address(), port)).unwrap());
+    bind(host, (host.address(), port).into())
+}
+
+fn socket6(host: &Host) -> UdpSocket {
+    bind(host, (host.address6().unwrap(), 4000).into())
+}
+
+fn bind(host: &Host, address: SocketAddr) -> UdpSocket {
+    let socket = host.run(|| UdpSocket::bind(address).unwrap());
     let patience = Duration::from_millis(300);
     socket.set_read_timeout(Some(patience)).unwrap();
     socket
@@ -180,13 +188,7 @@ fn ipv6_is_routed_and_guarded() {
     ] {
         let site = internet.site_of(nat.name(), nat, families);
         let address = site.host().address6().unwrap();
-        let bind = |host: &Host, ip: std::net::Ipv6Addr| {
-            let socket = host.run(|| UdpSocket::bind((ip, 4000)).unwrap());
-            let patience = Duration::from_millis(300);
-            socket.set_read_timeout(Some(patience)).unwrap();
-            socket
-        };
-        let (ours, theirs) = (bind(site.host(), address), bind(&far, far6));
+        let (ours, theirs) = (socket6(site.host()), socket6(&far));
         theirs.send_to(b"unasked", (address, 4000)).unwrap();
         assert_eq!(heard(&ours).is_some(), nat == Nat::None, "{nat}");
         let _ = ours.send_to(b"ping", (far6, 4000));
@@ -200,5 +202,30 @@ fn ipv6_is_routed_and_guarded() {
             site.host().address() == Ipv4Addr::UNSPECIFIED,
             families == Families::V6
         );
+    }
+}
+
+/// Bridges are routers here, too: what is plugged into one must not change how
+/// the others reach it.
+#[test]
+fn who_is_added_disturbs_nobody() {
+    let Some(mut internet) = Internet::new() else {
+        return;
+    };
+    let far = [internet.public("far"), internet.public("other")];
+    let mut home = internet.site_of("home", Nat::PortRestricted, Families::Dual);
+    let (ours, theirs) = (socket6(home.host()), far.each_ref().map(socket6));
+    for others in 0..30 {
+        for (far, theirs) in theirs.iter().enumerate() {
+            ours.send_to(b"ping", theirs.local_addr().unwrap()).unwrap();
+            let from = heard(theirs).unwrap_or_else(|| panic!("no ping beside {others} others"));
+            theirs.send_to(b"pong", from).unwrap();
+            assert!(
+                heard(&ours).is_some(),
+                "{far}: no pong beside {others} others"
+            );
+        }
+        internet.public(&format!("guest{others}"));
+        internet.join(&mut home, &format!("neighbour{others}"));
     }
 }
