@@ -60,7 +60,8 @@ network: test-packages test-tools ## paths through NATs and firewalls, STUN and 
 matrix: test-packages test-tools ## who reaches whom: 7 kinds of networks against 7, and others beside; draws docs/networks.svg
 	@SIGMUND_PICTURE="$(CURDIR)/docs/networks.svg" cargo test --package sigmund-tests --test network -- \
 	  --include-ignored --exact --nocapture --test-threads=1 matrix::all_cells matrix::all_cells_of_our_own \
-	  cells::with_rtcsrc calls::through_the_worst_and_the_usual
+	  matrix::all_cells_with_firefox cells::with_rtcsrc cells::with_chromium cells::with_firefox \
+	  calls::through_the_worst_and_the_usual calls::through_all_sorts
 
 serve: test-packages ## the standalone server: its binary, its files, its signals, and coturn
 	@cargo clippy --quiet --package sigmund --features net,nats,serve --all-targets -- -D warnings

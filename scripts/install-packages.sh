@@ -12,7 +12,7 @@ need=(
 if [[ ${1:-run} == test ]]; then
   need+=(
     chromium chromium-driver firefox-esr
-    nftables iproute2 conntrack tcpdump coturn janus nats-server
+    nftables iproute2 conntrack tcpdump dnsmasq-base coturn janus nats-server
     python3-gi gir1.2-gst-plugins-bad-1.0
     libssl-dev meson ninja-build python3-pip unzip curl
   )

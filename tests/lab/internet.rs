@@ -153,7 +153,7 @@ impl Internet {
         link(&["eth0", "down"]);
         link(&["eth0", "name", "wan"]);
         link(&["wan", "up"]);
-        via(&router, "default", carrier.gateway().into());
+        via(&router, "default", carrier.gateway());
         let mut site = Site {
             label: label.to_owned(),
             number: self.sites,
@@ -252,9 +252,17 @@ impl Site {
         &self.router
     }
 
-    /// Its router's address within.
-    pub fn gateway(&self) -> Ipv4Addr {
-        self.address(1)
+    /// All of its hosts.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// Its router's address within: IPv4, where its hosts have that.
+    pub fn gateway(&self) -> IpAddr {
+        match self.families.v4() {
+            true => self.address(1).into(),
+            false => self.address6(1).into(),
+        }
     }
 
     /// An address there that nobody has.

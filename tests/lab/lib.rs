@@ -6,6 +6,7 @@
 //! | [`network`] | [`Lab`]: hosts with addresses of their own, joined by a bridge |
 //! | [`internet`] | a public segment, and sites behind routers |
 //! | [`nat`] | what those routers do to the ones behind them |
+//! | [`names`] | name servers on those routers |
 //! | [`capture`] | what goes over a wire, told apart by its first byte |
 //! | [`coturn`] | coturn: STUN and TURN by UDP, TCP and TLS |
 //! | [`process`] | programs on those hosts, gone when the test is |
@@ -43,6 +44,7 @@ pub mod http;
 pub mod internet;
 pub mod media;
 pub mod messages;
+pub mod names;
 pub mod nat;
 pub mod network;
 pub mod page;

@@ -51,6 +51,18 @@ const lab = {
     });
   },
 
+  // How many frames a video has shown. Firefox counts none of a stream's by
+  // itself: there it is since this was asked first.
+  shown(video) {
+    const counted = video.getVideoPlaybackQuality().totalVideoFrames;
+    if (counted === 0 && video.counted === undefined) {
+      video.counted = 0;
+      const count = () => { video.counted += 1; video.requestVideoFrameCallback(count); };
+      video.requestVideoFrameCallback(count);
+    }
+    return Math.max(counted, video.counted ?? 0);
+  },
+
   // Counts the frames that are shown for so many seconds, whatever they show.
   frames(video, seconds) {
     return new Promise(resolve => {

@@ -142,10 +142,16 @@ pub fn frames(browser: &Browser, seconds: usize) -> u64 {
 
 /// How many frames the page's video has shown so far.
 pub fn shown(browser: &Browser) -> u64 {
-    let script = "return lab.video()?.getVideoPlaybackQuality().totalVideoFrames ?? 0;";
+    let script = "const video = lab.video(); return video ? lab.shown(video) : 0;";
     let answer = browser.try_ask(&format!("{SCRIPT} {script}"), &[]);
     let count = answer.ok().and_then(|it| it.as_f64());
     count.unwrap_or(0.0) as u64
+}
+
+/// What the page tells its reader.
+pub fn text(browser: &Browser) -> String {
+    let text = browser.try_ask("return document.body.innerText;", &[]);
+    text.map_or_else(|error| error, |it| it.to_string())
 }
 
 /// Width and height of the page's video.

@@ -182,16 +182,10 @@ impl Viewer {
         Self::try_join(host, endpoint, Manners::default()).expect("let in")
     }
 
-    /// Joins a stream that has no sound, and must be let in: at the second try
-    /// at the latest.
+    /// Joins a stream that has no sound, and must be let in.
     #[track_caller]
     pub fn join_silent(host: &Host, endpoint: &str) -> Self {
-        let join = || Self::try_join(host, endpoint, Manners::silent());
-        let joined = join().or_else(|problem| {
-            eprintln!("{endpoint}, at the first try: {problem:?}");
-            join()
-        });
-        joined.expect("let in")
+        Self::try_join(host, endpoint, Manners::silent()).expect("let in")
     }
 
     /// Joins with manners of its own; the server may refuse.

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use crate::coturn::{Accounts, Coturn};
 use crate::internet::{Flow, Internet, Site};
+use crate::names::Names;
 use crate::nat::Nat;
-use crate::network::Host;
 use crate::publisher::Publisher;
 use crate::relay::Relay;
 
@@ -36,6 +36,8 @@ pub struct World {
     pub relay: Relay,
     /// coturn, on 203.0.113.11.
     pub turn: Coturn,
+    /// Those of sites that know names.
+    names: Vec<Names>,
 }
 
 /// How the media go, as routers see it.
@@ -107,6 +109,7 @@ impl World {
             internet,
             relay,
             turn,
+            names: Vec::new(),
         })
     }
 
@@ -120,8 +123,8 @@ impl World {
         ice_servers(TURN, user).join(",")
     }
 
-    /// Tells a host the servers' names.
-    pub fn acquaint(&self, host: &Host) {
+    /// Lets the hosts of a site know the servers' names.
+    pub fn acquaint(&mut self, site: &Site) {
         let servers = [(SERVER, self.relay.host()), (TURN, self.turn.host())];
         let addresses = servers.into_iter().flat_map(|(name, server)| {
             let v6 = server.address6().map(IpAddr::from);
@@ -130,7 +133,8 @@ impl World {
                 .flatten()
                 .map(move |address| (name, address))
         });
-        host.knows(&addresses.collect::<Vec<_>>());
+        let names = Names::start(site, &addresses.collect::<Vec<_>>());
+        self.names.push(names);
     }
 
     /// Starts a publisher at a site. The stream is called like the site.

@@ -77,7 +77,7 @@ fn through_the_worst_and_the_usual() {
 }
 
 #[test]
-#[ignore = "takes minutes: by hand"]
+#[ignore = "takes minutes: `make matrix`"]
 fn through_all_sorts() {
     all(&[
         (Symmetric, PortRestricted),

@@ -30,7 +30,7 @@ fn victim() {
         return;
     };
     let site = world.internet.site("cam", Nat::PortRestricted);
-    world.acquaint(site.host());
+    world.acquaint(&site);
     let line = Line::default();
     let _all = (
         Capture::start(site.host(), "victim"),
