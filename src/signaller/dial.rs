@@ -7,7 +7,9 @@
 
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,10 +28,12 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tower::Service;
 use url::Url;
 
@@ -64,9 +68,25 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("sigmund/", env!("CA
 pub(crate) type WebSocket = WebSocketStream<TokioAdapter<Box<dyn Stream>>>;
 
 /// A byte stream, encrypted or not.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// This end's address.
+    fn address(&self) -> Option<IpAddr>;
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+/// TCP, on which writes that are not taken fail.
+type Tcp = Pin<Box<TimeoutStream<TcpStream>>>;
+
+impl Stream for Tcp {
+    fn address(&self) -> Option<IpAddr> {
+        self.get_ref().local_addr().ok().map(|it| it.ip())
+    }
+}
+
+impl Stream for TlsStream<Tcp> {
+    fn address(&self) -> Option<IpAddr> {
+        self.get_ref().0.address()
+    }
+}
 
 /// How servers are verified. Roots are read when they are needed first; a new
 /// one reads them anew.
@@ -130,7 +150,7 @@ fn load(ca: Option<&Path>) -> Result<Arc<ClientConfig>, SignallerError> {
 /// `SCHEME://HOST:PORT/`, for a host name or an address without brackets.
 pub(crate) fn url(scheme: &str, host: &str, port: u16) -> Option<Url> {
     let host = match host.parse() {
-        Ok(std::net::IpAddr::V6(address)) => format!("[{address}]"),
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
         _ => host.to_owned(),
     };
     Url::parse(&format!("{scheme}://{host}:{port}/"))

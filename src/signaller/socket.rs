@@ -1,6 +1,7 @@
 //! A WebSocket to a server that carries one JSON object a text message, and
 //! that notices when the far side is gone.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::Message;
@@ -17,11 +18,14 @@ use super::dial::{WebSocket, quote};
 /// How often the far side is asked whether it is there.
 const PING: Duration = Duration::from_secs(4);
 
-/// A far side that was not heard for this long is gone. Where our address has
-/// changed, nothing else tells: what is sent from the old one just vanishes.
-/// Media wait for the notes that make them another path, so it is short; to
-/// connect again costs little, as sessions are resumed.
+/// A far side that was not heard for this long is gone. Media wait for the notes
+/// that make them another path, so it is short; to connect again costs little,
+/// as sessions are resumed.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether this machine still has the address that the
+/// connection was made from. TCP does not tell: what is sent just vanishes.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How long a polite end may take.
 const CLOSE: Duration = Duration::from_secs(1);
@@ -30,18 +34,26 @@ const CLOSE: Duration = Duration::from_secs(1);
 pub(crate) struct Socket {
     socket: WebSocket,
     ping: Interval,
+    look: Interval,
     heard: Instant,
+    /// Ours, where it is known.
+    address: Option<IpAddr>,
 }
 
 impl Socket {
     /// Wraps an open WebSocket.
     pub(crate) fn new(socket: WebSocket) -> Self {
         let now = Instant::now();
-        let mut ping = interval_at(now + PING, PING);
-        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let every = |period| {
+            let mut interval = interval_at(now + period, period);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        };
         Self {
+            address: socket.get_ref().get_ref().address(),
             socket,
-            ping,
+            ping: every(PING),
+            look: every(LOOK),
             heard: now,
         }
     }
@@ -75,6 +87,12 @@ impl Socket {
                     self.socket.send(ping).await.map_err(|error| lost(&error))?;
                     continue;
                 }
+                _ = self.look.tick() => match self.address.filter(|it| !is_ours(*it)) {
+                    Some(gone) => return Err(SignallerError::Transient(format!(
+                        "this machine does not have the address {gone} any more"
+                    ))),
+                    None => continue,
+                },
             };
             self.heard = Instant::now();
             match message {
@@ -110,6 +128,11 @@ impl Socket {
         };
         let _ = timeout(CLOSE, farewell).await;
     }
+}
+
+/// Where nobody knows which addresses there are, it may well be.
+fn is_ours(address: IpAddr) -> bool {
+    if_addrs::get_if_addrs().map_or(true, |all| all.iter().any(|it| it.ip() == address))
 }
 
 fn lost(error: &Error) -> SignallerError {

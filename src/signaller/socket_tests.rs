@@ -26,6 +26,12 @@ async fn pair() -> (
     (Socket::new(near.unwrap()), far)
 }
 
+impl crate::signaller::dial::Stream for DuplexStream {
+    fn address(&self) -> Option<IpAddr> {
+        Some(IpAddr::from([127, 0, 0, 1]))
+    }
+}
+
 /// A socket whose far side says nothing at all, on virtual time.
 async fn deaf() -> (Socket, DuplexStream) {
     let (near, far) = tokio::io::duplex(64 * 1024);
@@ -72,6 +78,16 @@ async fn a_farewell_arrives() {
         while far.next().await.is_some() {}
     };
     tokio::join!(hear, near.close());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_gone_is_noticed_within_a_second() {
+    let (mut near, _far) = deaf().await;
+    let begun = Instant::now();
+    near.address = Some("192.0.2.77".parse().unwrap());
+    let error = near.receive().await.unwrap_err();
+    assert!(error.to_string().contains("192.0.2.77"), "{error}");
+    assert_eq!(begun.elapsed(), LOOK);
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,7 +28,7 @@ struct Play {
 /// Somebody who watches, and where.
 struct Audience {
     eyes: Eyes,
-    _site: Site,
+    site: Site,
 }
 
 enum Eyes {
@@ -115,11 +115,11 @@ impl Play {
             audience: vec![
                 Audience {
                     eyes: Eyes::Chromium(browser),
-                    _site: one,
+                    site: one,
                 },
                 Audience {
                     eyes: Eyes::Rtcsrc(receiver),
-                    _site: other,
+                    site: other,
                 },
             ],
         };
@@ -228,7 +228,15 @@ fn another_address() {
     let since = Instant::now();
     let host = play.site.host().clone();
     readdress(&play.site, &host);
-    play.assert_back("another address", since, Duration::from_secs(40));
+    play.assert_back("another address", since, Duration::from_secs(8));
+    // And now theirs.
+    thread::sleep(Duration::from_secs(2));
+    let since = Instant::now();
+    for viewer in &play.audience {
+        readdress(&viewer.site, viewer.site.host());
+    }
+    play.assert_back("another address of viewers", since, Duration::from_secs(14));
+    play.assert_same_peers();
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(super) struct Guard {
     farewell: Mutex<Option<gst::Pad>>,
     /// When the last packet came in, in ms since `created`.
     heard: AtomicU64,
+    /// The longest time between two, in ms.
+    pause: AtomicU64,
     association: Option<Association>,
     pulse: Pulse,
     created: Instant,
@@ -50,6 +52,7 @@ pub(super) fn attach(
         doors: Mutex::default(),
         farewell: Mutex::default(),
         heard: AtomicU64::new(0),
+        pause: AtomicU64::new(0),
         association: Association::new(),
         pulse: Pulse::default(),
         created: Instant::now(),
@@ -116,7 +119,12 @@ impl Guard {
             pad.add_probe(mask, move |_, _| {
                 if let Some(guard) = weak.upgrade() {
                     let now = guard.created.elapsed().as_millis() as u64;
-                    guard.heard.store(now, Ordering::Relaxed);
+                    let before = guard.heard.swap(now, Ordering::Relaxed);
+                    // The first one ends no pause.
+                    if before > 0 {
+                        let pause = now.saturating_sub(before);
+                        guard.pause.fetch_max(pause, Ordering::Relaxed);
+                    }
                 }
                 gst::PadProbeReturn::Ok
             });
@@ -173,6 +181,11 @@ impl Guard {
     pub(super) fn silence(&self, now: Instant) -> Duration {
         let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
         now.saturating_duration_since(self.created + heard)
+    }
+
+    /// The longest time so far without a packet, between two that have come in.
+    pub(super) fn longest_pause(&self) -> Duration {
+        Duration::from_millis(self.pause.load(Ordering::Relaxed))
     }
 
     /// Does a far side that is there answer when it is asked?

@@ -11,14 +11,18 @@ use super::Network;
 /// 14.2 allows.
 const STUN_PACING: u32 = 5;
 
-/// Prepares the ICE agent. Before the first description is set.
+/// Prepares the ICE agent. Before the first description is set. Returns the
+/// addresses that candidates are gathered on.
 ///
 /// - UPnP off: on by default, it multicasts on the LAN, asks the router for
 ///   port mappings, and costs a thread, 11 descriptors and 200 ms a peer.
 /// - ICE-TCP off, unless it is wanted: it triples the candidates.
 /// - Local addresses are named one by one: libnice would take link-local IPv6
 ///   and leave out loopback even where there is nothing else.
-pub(super) fn configure(webrtcbin: &gst::Element, network: &Network) -> Result<(), String> {
+pub(super) fn configure(
+    webrtcbin: &gst::Element,
+    network: &Network,
+) -> Result<Vec<IpAddr>, String> {
     let ice = webrtcbin.property::<gst::Object>("ice-agent");
     ice.set_property("ice-tcp", network.tcp);
     if ice.find_property("agent").is_some() {
@@ -33,7 +37,8 @@ pub(super) fn configure(webrtcbin: &gst::Element, network: &Network) -> Result<(
         ice.set_property("min-rtp-port", u32::from(min));
         ice.set_property("max-rtp-port", u32::from(max));
     }
-    for address in chosen(&network.interfaces)? {
+    let addresses = chosen(&network.interfaces)?;
+    for address in &addresses {
         ice.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]);
     }
     if network.relay_only {
@@ -46,7 +51,16 @@ pub(super) fn configure(webrtcbin: &gst::Element, network: &Network) -> Result<(
     if let Some(server) = stun {
         webrtcbin.set_property("stun-server", server.to_gstreamer_uri());
     }
-    Ok(())
+    Ok(addresses)
+}
+
+/// Is one of these addresses not this machine's any more?
+pub(super) fn have_gone(addresses: &[IpAddr]) -> bool {
+    let Ok(all) = if_addrs::get_if_addrs() else {
+        return false;
+    };
+    let is_here = |address: &IpAddr| all.iter().any(|it| it.ip() == *address);
+    !addresses.iter().all(is_here)
 }
 
 /// Streams (SSRCs) that one far side may send; each costs a thread. Twice as many

@@ -86,6 +86,8 @@ pub(crate) struct PeerConnection {
     remb: remb::Remb,
     /// Has TURN servers, which want to be told when it ends.
     relays: Vec<IceServer>,
+    /// This machine's, when it began.
+    addresses: Vec<IpAddr>,
 }
 
 impl PeerConnection {
@@ -119,7 +121,7 @@ impl PeerConnection {
                 |_| "webrtcbin is missing; install gstreamer1.0-plugins-bad and gstreamer1.0-nice",
             )?;
         let guard = guard::attach(&webrtcbin, identity, report.clone());
-        interfaces::configure(&webrtcbin, network)?;
+        let addresses = interfaces::configure(&webrtcbin, network)?;
         interfaces::limit_streams(&webrtcbin);
         watch::attach(&webrtcbin, report);
         if let Some(receiving) = receiving {
@@ -132,6 +134,7 @@ impl PeerConnection {
             guard,
             transceivers: Vec::new(),
             relays: Vec::new(),
+            addresses,
             remb: remb::Remb::default(),
         };
         if let Err(error) = connection.start(host, time, network) {
@@ -345,6 +348,16 @@ impl PeerConnection {
     /// How long nothing has been heard from the far side.
     pub(crate) fn silence(&self, now: Instant) -> Duration {
         self.guard.silence(now)
+    }
+
+    /// The longest time without a packet so far, between two that have come in.
+    pub(crate) fn longest_pause(&self) -> Duration {
+        self.guard.longest_pause()
+    }
+
+    /// Has this machine lost an address that it may have used?
+    pub(crate) fn has_moved(&self) -> bool {
+        interfaces::have_gone(&self.addresses)
     }
 
     /// Is there SCTP that answers when it is asked?

@@ -45,6 +45,10 @@ pub(in crate::driver) const STRAGGLERS: Duration = Duration::from_secs(1);
 /// 6.2, minimum interval); 8 s of silence means that it was killed.
 const SILENCE: Duration = Duration::from_secs(8);
 
+/// The least silence that is one, where this machine has lost an address that may
+/// have been the connection's: it is, if it is twice as long as any before.
+const MOVED: Duration = Duration::from_secs(2);
+
 /// Where there are no media there is no RTCP either: after so much silence,
 /// data channels are asked for a sign of life.
 const QUIET: Duration = Duration::from_secs(3);
@@ -470,7 +474,9 @@ impl Task {
         let answers = connection.answers();
         // Without either ICE will notice, after 50 s.
         let has_media = !self.media.is_empty() || self.ears.hears();
-        if silence > SILENCE && (answers || has_media) {
+        let unusual = MOVED.max(2 * connection.longest_pause());
+        let is_lost = silence > SILENCE || silence > unusual && connection.has_moved();
+        if is_lost && (answers || has_media) {
             session.handle_connection(now, ConnectionEvent::Silent(silence));
             return;
         }
