@@ -6,6 +6,9 @@ import { Backoff, Timers } from './timers.js';
 const VERSION = 'sigmund.v1';
 // How long the server may take to welcome us.
 const WELCOME_MS = 10000;
+// How long it may be silent where an answer is waited for. A WebSocket does not
+// notice that this machine has got another address.
+const DOUBT_MS = 1500;
 
 const warm = new Map();
 
@@ -56,6 +59,16 @@ export class Channel {
     this.#backoff.reset();
   }
 
+  /** A path is lost, and this may be one, too: where nothing is heard soon it is
+   * dialled again, once, without a word. */
+  doubt() {
+    if (this.state !== 'open') return;
+    this.#timers.after('doubt', DOUBT_MS, () => {
+      this.#hangUp();
+      this.open();
+    });
+  }
+
   open() {
     const socket = (this.#socket = dial(this.#servers[this.#dialled % this.#servers.length]));
     const mine = (handle) => (event) => socket === this.#socket && handle(event);
@@ -63,6 +76,7 @@ export class Channel {
     if (socket.readyState === WebSocket.OPEN) greet();
     else socket.onopen = greet;
     socket.onmessage = mine(({ data }) => {
+      this.#timers.clear('doubt');
       const take = mine(() => this.#take(JSON.parse(data)));
       const malformed = (error) => this.#owner.refused(new StreamError('malformed', error.message));
       this.#work = this.#work.then(take).catch(malformed);
@@ -132,7 +146,7 @@ export class Channel {
   #hangUp() {
     const socket = this.#socket;
     this.#socket = null;
-    this.#timers.clear('welcome');
+    this.#timers.clear('welcome', 'doubt');
     socket?.close(1000);
   }
 }

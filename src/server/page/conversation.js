@@ -64,10 +64,13 @@ export class Conversation {
     this.#expectWord();
   }
 
-  /** The far side can be told again what it has missed. */
+  /** The far side can be told again what it has missed. Of what it was told last,
+   * nobody knows whether it has heard it. */
   catchUp() {
     this.isHeard = true;
-    if (this.#owed) this.#again();
+    if (this.#timers.has('word')) this.#renew();
+    else if (!this.#owed) return;
+    this.#again();
   }
 
   get owes() {

@@ -98,6 +98,7 @@ export class Member extends Persistent {
 
   #restarts(code) {
     if (this.signalling === 'gone') return this.anew();
+    this.channel.doubt();
     this.error = new StreamError(code);
     this.patient();
     this.fresh();
