@@ -117,26 +117,36 @@ impl Tls {
     }
 }
 
+/// What is wrong with a file for [`Tls::new`].
+pub(super) fn check_ca(ca: &Path) -> Result<(), String> {
+    add_ca(&mut RootCertStore::empty(), ca)
+}
+
+fn add_ca(roots: &mut RootCertStore, ca: &Path) -> Result<(), String> {
+    let unreadable =
+        |why: &dyn std::fmt::Display| format!("cannot read tls-ca={}: {why}", ca.display());
+    let added = CertificateDer::pem_file_iter(ca)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| match error {
+            pem::Error::NoItemsFound => unreadable(&"it holds no certificate in PEM form"),
+            pem::Error::Io(error) => unreadable(&error),
+            error => unreadable(&error),
+        })?;
+    if added.is_empty() {
+        return Err(unreadable(&"it holds no certificate in PEM form"));
+    }
+    for certificate in added {
+        roots.add(certificate).map_err(|error| unreadable(&error))?;
+    }
+    Ok(())
+}
+
 fn load(ca: Option<&Path>) -> Result<Arc<ClientConfig>, SignallerError> {
     let mut roots = RootCertStore::empty();
     // Some of the system's may be unreadable to us; the others do.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(ca) = ca {
-        let unreadable = |why: &dyn std::fmt::Display| {
-            SignallerError::Permanent(format!("cannot read tls-ca={}: {why}", ca.display()))
-        };
-        let added = CertificateDer::pem_file_iter(ca)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| match error {
-                pem::Error::NoItemsFound => unreadable(&"it holds no certificate in PEM form"),
-                error => unreadable(&error),
-            })?;
-        if added.is_empty() {
-            return Err(unreadable(&"it holds no certificate in PEM form"));
-        }
-        for certificate in added {
-            roots.add(certificate).map_err(|error| unreadable(&error))?;
-        }
+        add_ca(&mut roots, ca).map_err(SignallerError::Permanent)?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

@@ -114,6 +114,12 @@ impl Options {
             allowed_origins: Vec::new(),
         }
     }
+
+    /// Reads the files that servers which we dial are verified by, as it may be
+    /// long until one is. The error names the property, the file and its fault.
+    pub fn check_files(&self) -> Result<(), String> {
+        self.tls_ca.as_deref().map_or(Ok(()), dial::check_ca)
+    }
 }
 
 /// Where a TLS certificate and its key lie.

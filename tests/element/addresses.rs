@@ -1,5 +1,8 @@
 //! Where the element listens, and for whom.
 
+use std::fs;
+
+use sigmund_tests::process::log_directory;
 use sigmund_tests::viewer::{Manners, Viewer};
 use sigmund_tests::{Publisher, http, whep};
 
@@ -190,4 +193,42 @@ fn the_endpoint_speaks_whep_to_the_letter() {
     resource.delete(&stage.viewer).expect(200);
     resource.delete(&stage.viewer).expect(404);
     resource.patch(&stage.viewer, &fragment).expect(404);
+}
+
+#[test]
+fn files_that_are_of_no_use_are_refused_at_the_start() {
+    let Some(stage) = Stage::new() else { return };
+    let bare = log_directory().join("bare.pem");
+    fs::write(&bare, "nothing").unwrap();
+    let bare = bare.to_string_lossy();
+    let dialled = "uri=sigmund+wss://10.77.0.1:9/cam";
+    let served = "uri=listen://127.0.0.1:0/cam";
+    let (missing, none) = ("No such file", "certificate");
+    for (properties, property, file, why) in [
+        (dialled, "tls-ca", "/nowhere.pem", missing),
+        (dialled, "tls-ca", &bare, none),
+        (
+            "ice-servers=turns://a:b@10.77.0.9",
+            "tls-ca",
+            "/nowhere.pem",
+            missing,
+        ),
+        (served, "tls-certificate", "/nowhere.pem", missing),
+        (served, "tls-certificate", &bare, "PEM"),
+    ] {
+        let other = match property {
+            "tls-certificate" => format!("tls-key={bare}"),
+            _ => String::new(),
+        };
+        for element in [format!("{PICTURE} ! rtcsink"), "rtcsrc".to_owned()] {
+            let pipeline = format!("{element} {properties} {property}={file} {other}");
+            let publisher = Publisher::start(&stage.server, &pipeline);
+            let error = publisher.error();
+            let named = format!("{property}={file}");
+            assert!(
+                error.contains(&named) && error.contains(why),
+                "{pipeline}: {error}"
+            );
+        }
+    }
 }

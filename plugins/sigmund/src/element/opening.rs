@@ -21,13 +21,18 @@ pub(crate) struct Opening {
     pub(crate) app: AppHandle,
 }
 
-/// Everything that can be wrong with `uri` without opening a port.
+/// Everything that can be wrong with `uri` and with files without opening a port.
 pub(crate) fn check(uri: &str, mut options: Options) -> Result<(), gst::ErrorMessage> {
     options.app = Some(app::channel().0);
+    signaller(uri, &options).map(drop)
+}
+
+fn signaller(uri: &str, options: &Options) -> Result<Box<dyn Signaller>, gst::ErrorMessage> {
+    let wrong = |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::Settings, ("{e}"));
+    options.check_files().map_err(|e| wrong(&e))?;
     Registry::builtin()
-        .open(uri, &options)
-        .map(drop)
-        .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))
+        .open(uri, options)
+        .map_err(|e| wrong(&e))
 }
 
 /// Makes the signaller for `uri`, and what tells the application. `doing` is
@@ -40,9 +45,7 @@ pub(crate) fn open(
 ) -> Result<Opening, gst::ErrorMessage> {
     let (end, app, notes) = app::channel();
     options.app = Some(end);
-    let signaller = Registry::builtin()
-        .open(uri, &options)
-        .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
+    let signaller = signaller(uri, &options)?;
     // The signaller holds the other clone; unless it is `app:`, nobody does.
     drop(options);
     let announcer = Announcer::start(element, doing)
