@@ -149,6 +149,12 @@ pub trait Signaller: Send {
         None
     }
 
+    /// Has a connection ever been of use? Where to connect is no proof of that, the
+    /// server may be there and never have let us in. Asked when one is lost.
+    fn is_proven(&self) -> bool {
+        true
+    }
+
     /// Closes for good; peers learn that we are gone. The caller sets a deadline.
     async fn close(&mut self);
 }

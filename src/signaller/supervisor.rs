@@ -44,10 +44,12 @@ pub enum Event {
     },
     /// Something arrived.
     Incoming(Incoming),
-    /// The channel was lost; another attempt follows.
+    /// The channel was lost, or could not be opened; another attempt follows.
     Down {
         /// Why.
         reason: String,
+        /// Was it ever open?
+        reached: bool,
         /// When the next attempt is made.
         retry_in: Duration,
     },
@@ -164,11 +166,13 @@ impl Worker {
     /// Ends when the signaller fails for good. Cancel safe.
     async fn keep_up(&mut self) {
         let mut attempt = 0;
+        let mut reached = false;
         loop {
             let loss = match self.signaller.connect().await {
                 Ok(connection) => {
                     let since = Instant::now();
                     let loss = self.carry(connection).await;
+                    reached = reached || self.signaller.is_proven();
                     if since.elapsed() >= GOOD_LIFE {
                         attempt = 0;
                     }
@@ -181,7 +185,12 @@ impl Worker {
             };
             let retry_in = with_jitter(backoff(attempt), random());
             attempt = attempt.saturating_add(1);
-            self.tell(Event::Down { reason, retry_in }).await;
+            let down = Event::Down {
+                reason,
+                reached,
+                retry_in,
+            };
+            self.tell(down).await;
             sleep(retry_in).await;
         }
     }

@@ -100,7 +100,9 @@ fn note() -> Outgoing {
 
 async fn down(supervisor: &mut Supervisor) -> (String, Duration) {
     match supervisor.events.recv().await {
-        Some(Event::Down { reason, retry_in }) => (reason, retry_in),
+        Some(Event::Down {
+            reason, retry_in, ..
+        }) => (reason, retry_in),
         other => panic!("{other:?}"),
     }
 }
@@ -130,6 +132,25 @@ async fn it_connects_carries_and_reconnects() {
     for number in 0..3 {
         assert_eq!(second.outgoing.recv().await, Some(numbered(number)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_reached_is_not_lost() {
+    let script = Script::default();
+    let refuse = || script.add_failure(SignallerError::Transient("refused".into()));
+    refuse();
+    let first = script.add_connection(8);
+    refuse();
+    let mut supervisor = script.spawn();
+    let mut reached = Vec::new();
+    drop(first);
+    while reached.len() < 3 {
+        match supervisor.events.recv().await {
+            Some(Event::Down { reached: it, .. }) => reached.push(it),
+            other => assert_eq!(other, UP),
+        }
+    }
+    assert_eq!(reached, [false, true, true]);
 }
 
 #[tokio::test(start_paused = true)]

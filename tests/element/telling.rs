@@ -4,9 +4,28 @@ use std::time::{Duration, Instant};
 
 use sigmund_tests::publisher::{Command, Event};
 use sigmund_tests::viewer::Viewer;
-use sigmund_tests::{Publisher, eventually};
+use sigmund_tests::{Host, Publisher, Relay, eventually};
 
 use crate::scenes::{PICTURE, SOON, Stage};
+
+fn warnings(publisher: &Publisher) -> Vec<String> {
+    let events = publisher.events().into_iter();
+    let texts = events.filter_map(|event| match event {
+        Event::Warning { text, .. } => Some(text),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// The first warning of a picture that is sent by `uri`.
+fn first_warning(host: &Host, uri: &str) -> String {
+    let publisher = Publisher::start(host, &format!("{PICTURE} ! rtcsink uri={uri}"));
+    publisher.wait_for(uri, |event| match event {
+        Event::Warning { text, .. } => Some(text.clone()),
+        Event::Error { text, .. } => panic!("{uri}: {text}"),
+        _ => None,
+    })
+}
 
 fn message(publisher: &Publisher, wanted: &str) -> serde_json::Value {
     publisher.wait_for(wanted, |event| match event {
@@ -141,4 +160,49 @@ fn a_pad_without_caps_keeps_nobody_waiting() {
     assert!(joined < Duration::from_secs(3), "it waited for {joined:?}");
     viewer.watch(10);
     publisher.assert_healthy();
+}
+
+#[test]
+fn a_server_that_was_never_there_cannot_be_reached() {
+    let Some(stage) = Stage::new() else { return };
+    let host = &stage.server;
+    let refused = format!("{}:9", host.address());
+    for (scheme, path) in [
+        ("sigmund+ws", "/cam"),
+        ("sigmund+wss", "/cam"),
+        ("whip+http", "/cam"),
+        ("janus+ws", "/1234"),
+        ("gstwebrtc", ""),
+        ("nats", "/cam"),
+    ] {
+        for (place, why) in [
+            (refused.as_str(), "refused"),
+            ("nowhere.invalid:9", "lookup"),
+        ] {
+            let uri = format!("{scheme}://{place}{path}");
+            let said = first_warning(host, &uri);
+            assert!(
+                said.contains("cannot be reached") && !said.contains("lost"),
+                "{uri}: {said}"
+            );
+            assert!(said.contains(why), "{uri}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_was_there_is_lost() {
+    let Some(stage) = Stage::new() else { return };
+    let mut relay = Relay::start(&stage.server, &["--anonymous", "all"]);
+    let uri = relay.uri("cam");
+    let publisher = Publisher::start(
+        &stage.viewer,
+        &format!("{PICTURE} ! rtcsink name=cam uri={uri}"),
+    );
+    publisher.address();
+    relay.kill();
+    publisher.warning("signalling was lost");
+    let said = warnings(&publisher);
+    let never = said.iter().any(|it| it.contains("cannot be reached ("));
+    assert!(!never, "{said:?}");
 }

@@ -182,7 +182,12 @@ impl Signaller for Nats {
                 }
             })
         };
-        let slow = || SignallerError::Transient("NATS takes too long to let us in".to_owned());
+        let slow = || {
+            let (server, wait) = (&self.server, ENTRY.as_secs());
+            SignallerError::Transient(format!(
+                "NATS at {server} did not let us in within {wait} s"
+            ))
+        };
         let entered = timeout(ENTRY, enter).await;
         let carrier = entered
             .unwrap_or_else(|_| Err(slow()))

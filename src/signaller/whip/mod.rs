@@ -163,6 +163,10 @@ impl Signaller for Whip {
         self.carrier.take()?.await.ok()?.err()
     }
 
+    fn is_proven(&self) -> bool {
+        self.worked.load(Ordering::Relaxed)
+    }
+
     async fn close(&mut self) {
         // It ends when the owner has dropped its sender and all is said.
         if let Some(carrier) = self.carrier.take() {

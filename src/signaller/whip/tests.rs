@@ -375,7 +375,10 @@ async fn a_server_that_has_refused_at_first_is_asked_until_it_takes_it() {
                 supervisor.send(Outgoing::Message { peer, message });
             }
             Some(Event::Incoming(Incoming::Message { .. })) => break Instant::now(),
-            Some(Event::Down { reason, .. }) => {
+            Some(Event::Down {
+                reason, reached, ..
+            }) => {
+                assert!(!reached, "it has never taken us");
                 refused = Some(Instant::now());
                 reasons.push(reason);
             }

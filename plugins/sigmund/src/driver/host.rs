@@ -345,13 +345,18 @@ impl Task {
     fn handle_signalling(&mut self, event: Signalling) {
         match event {
             Signalling::Up { address } => self.set_address(address),
-            Signalling::Down { reason, retry_in } => {
+            Signalling::Down {
+                reason,
+                reached,
+                retry_in,
+            } => {
                 if self.complaints.is_news(&reason, Instant::now()) {
-                    self.warn(format!(
-                        "signalling was lost ({reason}); media that flow go on; \
-                         next attempt in {:.1} s",
-                        retry_in.as_secs_f32()
-                    ));
+                    let what = match reached {
+                        true => format!("was lost ({reason}); media that flow go on"),
+                        false => format!("cannot be reached ({reason})"),
+                    };
+                    let wait = retry_in.as_secs_f32();
+                    self.warn(format!("signalling {what}; next attempt in {wait:.1} s"));
                 }
             }
             Signalling::Failed(error) => self
