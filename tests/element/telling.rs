@@ -206,3 +206,21 @@ fn a_server_that_was_there_is_lost() {
     let never = said.iter().any(|it| it.contains("cannot be reached ("));
     assert!(!never, "{said:?}");
 }
+
+#[test]
+fn interfaces_that_are_not_here_are_named_at_the_start() {
+    let Some(stage) = Stage::new() else { return };
+    let publisher = stage.show("ice-interfaces=eth9,eth0");
+    publisher.warning("eth9");
+    let said = warnings(&publisher);
+    let of_it: Vec<_> = said.iter().filter(|it| it.contains("eth9")).collect();
+    assert_eq!(of_it.len(), 1, "{said:?}");
+    let (absent, here) = of_it[0].split_once(';').unwrap();
+    assert!(
+        !absent.contains("eth0") && here.contains("eth0"),
+        "{said:?}"
+    );
+    // The other one does.
+    let viewer = Viewer::join_silent(&stage.viewer, &publisher.whep("cam"));
+    viewer.watch(5);
+}

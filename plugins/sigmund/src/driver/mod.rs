@@ -12,7 +12,7 @@ pub(crate) use announce::{Announcement, Announcer};
 pub(crate) use host::{Host, HostConfig, OnConnection, Reception};
 pub(crate) use snapshot::Snapshot;
 
-pub(crate) use crate::webrtcbin::{Network, warm_up};
+pub(crate) use crate::webrtcbin::{Network, absent as absent_interfaces, warm_up};
 
 static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
     gst::DebugCategory::new(

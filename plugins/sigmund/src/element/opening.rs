@@ -8,7 +8,7 @@ use sigmund::signaller::app::{self, AppHandle};
 use sigmund::signaller::{Options, Registry, Signaller};
 use tokio::sync::mpsc;
 
-use crate::driver::{Announcement, Announcer, Host, HostConfig, OnConnection};
+use crate::driver::{self, Announcement, Announcer, Host, HostConfig, OnConnection};
 use crate::media::OnEncoder;
 use crate::receive::Outlets;
 use crate::runtime;
@@ -62,6 +62,9 @@ pub(crate) fn open(
 pub(crate) fn start(config: HostConfig) -> Result<Host, gst::ErrorMessage> {
     let failed =
         |e: &dyn std::fmt::Display| gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{e}"));
+    if let Some(text) = driver::absent_interfaces(&config.network.interfaces) {
+        config.announcer.announce(Announcement::Warning(text));
+    }
     runtime::wait_for(Host::start(config))
         .ok_or_else(|| failed(&"the task of the element died"))?
         .map_err(|e| failed(&e))

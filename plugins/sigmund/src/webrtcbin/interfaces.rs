@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use gst::prelude::*;
+use if_addrs::Interface;
 use sigmund::address::IceScheme;
 
 use super::Network;
@@ -97,21 +98,47 @@ fn chosen(interfaces: &[String]) -> Result<Vec<IpAddr>, String> {
         return Ok(local_addresses());
     }
     let found = if_addrs::get_if_addrs().unwrap_or_default();
-    let addresses: Vec<IpAddr> = found
-        .into_iter()
-        .filter(|it| {
-            let address = it.ip().to_string();
-            interfaces.contains(&it.name) || interfaces.contains(&address)
-        })
-        .map(|it| it.ip())
-        .collect();
-    match pick(addresses) {
-        usable if usable.is_empty() => Err(format!(
-            "ice-interfaces: {} has no address that can be used",
-            interfaces.join(",")
-        )),
+    let chosen = found
+        .iter()
+        .filter(|it| interfaces.iter().any(|name| goes_by(it, name)));
+    match pick(chosen.map(Interface::ip).collect()) {
+        usable if usable.is_empty() => Err(absent_of(interfaces, &found).unwrap_or_else(|| {
+            format!(
+                "ice-interfaces: {} has no address that can be used",
+                interfaces.join(",")
+            )
+        })),
         usable => Ok(usable),
     }
+}
+
+/// What is to be said of those of these interfaces that are not here. They may
+/// come later, as a modem's does.
+pub(crate) fn absent(interfaces: &[String]) -> Option<String> {
+    absent_of(interfaces, &if_addrs::get_if_addrs().unwrap_or_default())
+}
+
+/// Names alone of what is here: it is logged, and addresses are not.
+fn absent_of(interfaces: &[String], found: &[Interface]) -> Option<String> {
+    let is_absent = |name: &&String| !found.iter().any(|it| goes_by(it, name));
+    let absent: Vec<_> = interfaces.iter().filter(is_absent).cloned().collect();
+    let mut here: Vec<_> = found.iter().map(|it| it.name.as_str()).collect();
+    here.sort_unstable();
+    here.dedup();
+    let here = match here.as_slice() {
+        [] => "no interface has one".to_owned(),
+        here => format!("these have: {}", here.join(", ")),
+    };
+    (!absent.is_empty()).then(|| {
+        format!(
+            "ice-interfaces: no interface {} with an address is here; {here}",
+            absent.join(", ")
+        )
+    })
+}
+
+fn goes_by(interface: &Interface, name: &str) -> bool {
+    interface.name == name || interface.ip().to_string() == name
 }
 
 /// The addresses to gather host candidates on.

@@ -42,7 +42,7 @@ use guard::Guard;
 
 pub(crate) use agent::takes_late_relays;
 pub(crate) use channel::{Accept, Arrivals, Channel, ChannelState};
-pub(crate) use interfaces::has_ipv4;
+pub(crate) use interfaces::{absent, has_ipv4};
 pub(crate) use receiver::{IncomingStream, OnStream, Receiving, discard};
 pub(crate) use statistics::{NetworkReport, SenderReport};
 
