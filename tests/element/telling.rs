@@ -224,3 +224,26 @@ fn interfaces_that_are_not_here_are_named_at_the_start() {
     let viewer = Viewer::join_silent(&stage.viewer, &publisher.whep("cam"));
     viewer.watch(5);
 }
+
+#[test]
+fn pictures_on_a_pad_for_data_are_an_error_unless_it_is_named() {
+    let Some(stage) = Stage::new() else { return };
+    let jpeg = "videotestsrc is-live=true ! video/x-raw,framerate=30/1 ! jpegenc";
+    for element in ["rtcsink", "rtcpeer"] {
+        let to = format!("{element} name=cam uri=listen://127.0.0.1:0/cam");
+        let meant = Publisher::start(&stage.server, &format!("{jpeg} ! {to}"));
+        let error = meant.error();
+        assert!(
+            ["image/jpeg", "H.264", "decoder", "cam.data_0"]
+                .iter()
+                .all(|it| error.contains(it)),
+            "{error}"
+        );
+        let wanted = format!("{to} {jpeg} ! identity name=look ! cam.data_0");
+        let mut wanted = Publisher::start(&stage.server, &wanted);
+        eventually(SOON, "they flow as data", || {
+            (wanted.look("look").buffers > 20).then_some(())
+        });
+        wanted.assert_healthy();
+    }
+}

@@ -21,8 +21,10 @@ pub(crate) struct DataInput {
 }
 
 impl DataInput {
-    /// Its element is to be put into `host`, which tells the user.
-    pub(crate) fn new(track: &DataTrack, host: &gst::Element) -> Self {
+    /// Its element is to be put into `host`, which tells the user. One that was
+    /// not `named` takes no pictures and no sound: who links them without a name
+    /// wants them shown.
+    pub(crate) fn new(track: &DataTrack, host: &gst::Element, named: bool) -> Self {
         let appsink = gst_app::AppSink::builder()
             .name(format!("input-{}", track.name()))
             .max_buffers(1)
@@ -35,7 +37,7 @@ impl DataInput {
         let ender = track.clone();
         appsink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
-                .new_sample(move |appsink| take(&taker, appsink, &host, &mut known))
+                .new_sample(move |appsink| take(&taker, appsink, &host, named, &mut known))
                 .eos(move |_| {
                     let all = ender.overflow() == Overflow::Block;
                     ender.finish(if all { FINISH_ALL } else { FINISH });
@@ -90,6 +92,7 @@ fn take(
     track: &DataTrack,
     appsink: &gst_app::AppSink,
     host: &glib::WeakRef<gst::Element>,
+    named: bool,
     known: &mut Option<Known>,
 ) -> Result<gst::FlowSuccess, gst::FlowError> {
     let sample = appsink
@@ -102,6 +105,10 @@ fn take(
     // A place where nothing happens, not a message.
     if buffer.size() == 0 && buffer.flags().contains(gst::BufferFlags::GAP) {
         return Ok(gst::FlowSuccess::Ok);
+    }
+    if let Some(medium) = sample.caps().filter(|_| !named).and_then(medium) {
+        misled(track, &host, medium);
+        return Err(gst::FlowError::Error);
     }
     let (kind, caps) = Known::look(known, sample.caps());
     let time = time_of(appsink, &sample, &buffer);
@@ -166,6 +173,25 @@ fn refuse(track: &DataTrack, host: &gst::Element, refused: &Refused) {
         gst::StreamError::WrongType,
         ("{}: {refused}", track.name())
     );
+}
+
+/// Pictures or sound of a format that no media pad takes have come here.
+fn misled(track: &DataTrack, host: &gst::Element, medium: &str) {
+    let (host_name, name) = (host.name(), track.name());
+    gst::element_error!(
+        host,
+        gst::StreamError::WrongType,
+        ("{host_name} shows nobody {medium}: it takes raw video and audio, H.264, VP8 and Opus; \
+             put a decoder before it. To send {medium} as data, name the pad: {host_name}.{name}")
+    );
+}
+
+/// The name of caps that are to be seen or heard.
+fn medium(caps: &gst::CapsRef) -> Option<&str> {
+    let first = caps.structure(0)?.name().as_str();
+    let media = ["video/", "audio/", "image/"];
+    let is_medium = media.iter().any(|prefix| first.starts_with(prefix));
+    is_medium.then_some(first)
 }
 
 /// Text, if the caps say so; any others are those of bytes.

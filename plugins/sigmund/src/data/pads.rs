@@ -93,16 +93,17 @@ impl DataPads {
         }
     }
 
-    /// A sink pad called `name`, of `bin`. Where sessions run, they are to be told
+    /// A sink pad called `name`, of `bin`, by that name if it was `named`. Where sessions run, they are to be told
     /// of its track, which is to be [`start`]ed.
     pub(crate) fn add(
         &self,
         bin: &gst::Bin,
         template: &gst::PadTemplate,
         name: &str,
+        named: bool,
     ) -> Option<(gst::GhostPad, DataTrack)> {
         let track = DataTrack::new(name, Channel::default(), Overflow::default());
-        let input = DataInput::new(&track, bin.upcast_ref());
+        let input = DataInput::new(&track, bin.upcast_ref(), named);
         bin.add(input.element()).ok()?;
         let pad = gst::PadBuilder::<DataPad>::from_template(template)
             .name(name)

@@ -44,9 +44,10 @@ impl RtcPeer {
         &self,
         template: &gst::PadTemplate,
         name: &str,
+        named: bool,
     ) -> Option<gst::Pad> {
         let obj = self.obj();
-        let (pad, track) = self.data.add(obj.upcast_ref(), template, name)?;
+        let (pad, track) = self.data.add(obj.upcast_ref(), template, name, named)?;
         let channels = self.state().channels.clone();
         if let Some(channels) = channels {
             pads::start(&track, obj.upcast_ref(), Some(channels.clock()));

@@ -298,9 +298,10 @@ impl ElementImpl for RtcPeer {
         name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
+        let named = name.is_some();
         let name = name.map_or_else(|| self.pad_name(template), str::to_owned);
         if template.name_template().starts_with("data") {
-            return self.request_data_pad(template, &name);
+            return self.request_data_pad(template, &name, named);
         }
         let obj = self.obj();
         let house = self.house.subscribe();

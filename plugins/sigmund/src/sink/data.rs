@@ -4,7 +4,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use sigmund::data::{Channel, Navigation, Overflow};
 
-use super::imp::{CAT, RtcSink};
+use super::imp::RtcSink;
 use crate::data::{DataTrack, Navigator, Outlet, pads};
 
 impl RtcSink {
@@ -50,23 +50,11 @@ impl RtcSink {
         &self,
         template: &gst::PadTemplate,
         name: Option<&str>,
-        caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        // Without a name, it is the one that a link has found by its caps.
-        if let (None, Some(caps)) = (name, caps)
-            && let Some(medium) = medium(caps)
-        {
-            gst::warning!(
-                CAT,
-                imp = self,
-                "{medium} is no format that viewers get as a picture or sound; to send it as \
-                 data, name the pad: data_0"
-            );
-            return None;
-        }
+        let named = name.is_some();
         let name = self.pad_name(template, name);
         let obj = self.obj();
-        let (pad, track) = self.data.add(obj.upcast_ref(), template, &name)?;
+        let (pad, track) = self.data.add(obj.upcast_ref(), template, &name, named)?;
         if self.state().host.is_some() {
             pads::start(&track, obj.upcast_ref(), None);
         }
@@ -89,12 +77,4 @@ impl RtcSink {
         self.drop_pad(&ghost, input.element());
         true
     }
-}
-
-/// The name of caps that should rather be seen or heard.
-fn medium(caps: &gst::Caps) -> Option<String> {
-    let first = caps.structure(0).filter(|_| !caps.is_any())?.name();
-    let media = ["video/", "audio/", "image/"];
-    let is_medium = media.iter().any(|prefix| first.starts_with(prefix));
-    is_medium.then(|| first.to_string())
 }

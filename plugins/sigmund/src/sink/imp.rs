@@ -21,7 +21,7 @@ use crate::element::{
 use crate::media::encoders;
 use crate::runtime;
 
-pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "rtcsink",
         gst::DebugColorFlags::empty(),
@@ -286,10 +286,10 @@ impl ElementImpl for RtcSink {
         &self,
         template: &gst::PadTemplate,
         name: Option<&str>,
-        caps: Option<&gst::Caps>,
+        _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
         if template.name_template().starts_with("data") {
-            return self.request_data_pad(template, name, caps);
+            return self.request_data_pad(template, name);
         }
         let name = self.pad_name(template, name);
         let obj = self.obj();
