@@ -99,7 +99,7 @@ pub(super) struct Shared {
     pub(super) on_connection: OnConnection,
     /// When the element played and the first track had caps.
     pub(super) started: watch::Sender<Option<Instant>>,
-    /// Of which TURN servers it was said, and when, that they do not work.
+    /// What does not work (a TURN server by its name), and when that was said.
     pub(super) told: Mutex<HashMap<String, Instant>>,
 }
 
@@ -107,13 +107,13 @@ pub(super) struct Shared {
 const SAID: Duration = Duration::from_secs(10);
 
 impl Shared {
-    /// Is it time to say again that this TURN server does not work?
-    pub(super) fn is_news(&self, server: &str) -> bool {
+    /// Is it time to say again that this does not work?
+    pub(super) fn is_news(&self, what: &str) -> bool {
         let now = Instant::now();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.retain(|_, at| now.duration_since(*at) < SAID);
-        let first = !told.contains_key(server);
-        told.entry(server.to_owned()).or_insert(now);
+        let first = !told.contains_key(what);
+        told.entry(what.to_owned()).or_insert(now);
         first
     }
 

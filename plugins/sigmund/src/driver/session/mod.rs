@@ -544,6 +544,9 @@ impl Task {
             let text = format!("nothing is taken from this publisher: {reason}");
             self.shared.announcer.announce(Announcement::Warning(text));
         }
+        if let (EndReason::Failed(text), false) = (&reason, was_connected) {
+            self.confess(text);
+        }
         gst::info!(super::CAT, "session {} ended: {reason}", self.peer);
         self.let_go(matches!(reason, EndReason::Failed(_))).await;
         if let Some(connection) = self.connection.take() {
@@ -555,6 +558,15 @@ impl Task {
         self.await_retired().await;
         self.tell_host(Report::Ended(self.peer.clone(), self.serial))
             .await;
+    }
+
+    /// A peer got nothing, and the fault is ours: who can mend it is told. Why no
+    /// relay is there has been said.
+    fn confess(&self, text: &str) {
+        if !self.shared.network.relay_only && self.shared.is_news(text) {
+            let text = format!("a peer could not be connected: {text}");
+            self.shared.announcer.announce(Announcement::Warning(text));
+        }
     }
 
     /// Where the present connection reports.
