@@ -515,10 +515,10 @@ impl Task {
     fn add_track(&mut self, track: Track, settings: Option<gst::Structure>) {
         let mut format = track.format();
         let mut house = self.shared.house.clone();
-        let (reports, watched) = (self.reports.clone(), track.clone());
+        let (reports, watched) = (self.reports.clone(), track.downgrade());
         self.tracks.push((track, settings));
-        // Ends with the track, or with us.
-        runtime::spawn(async move {
+        let ended = reports.clone();
+        let follow = async move {
             if format.wait_for(Option::is_some).await.is_err()
                 || reports.send(Report::Arrived).await.is_err()
             {
@@ -527,12 +527,19 @@ impl Task {
             if house.wait_for(Option::is_some).await.is_err() {
                 return;
             }
-            loop {
-                if reports.send(Report::Format(watched.clone())).await.is_err()
+            while let Some(track) = watched.upgrade() {
+                if reports.send(Report::Format(track)).await.is_err()
                     || format.changed().await.is_err()
                 {
                     return;
                 }
+            }
+        };
+        // Ends with the track, or with us.
+        runtime::spawn(async move {
+            tokio::select! {
+                () = ended.closed() => {}
+                () = follow => {}
             }
         });
     }

@@ -86,10 +86,54 @@ pub(crate) fn send_eos(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+    use std::time::{Duration, Instant};
+
     use super::*;
+
+    /// What is prepared is prepared for the whole process.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    #[test]
+    fn nothing_of_an_element_is_left_when_it_is_gone() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        gst::init().unwrap();
+        let elements: [gst::Element; 2] = [
+            glib::Object::new::<crate::sink::RtcSink>().upcast(),
+            glib::Object::new::<crate::duplex::RtcPeer>().upcast(),
+        ];
+        for element in elements {
+            element.set_property("uri", "listen://127.0.0.1:0/cam");
+            let pipeline = gst::Pipeline::new();
+            let source = gst::ElementFactory::make("videotestsrc")
+                .property("is-live", true)
+                .build()
+                .unwrap();
+            pipeline.add_many([&source, &element]).unwrap();
+            source.link(&element).unwrap();
+            let bin: &gst::Bin = element.downcast_ref().unwrap();
+            let track = bin.by_name("track-video_0").unwrap().downgrade();
+            for _ in 0..2 {
+                pipeline.set_state(gst::State::Playing).unwrap();
+                let pad = track.upgrade().unwrap().static_pad("sink").unwrap();
+                while pad.current_caps().is_none() {
+                    std::thread::yield_now();
+                }
+                drop(pad);
+                pipeline.set_state(gst::State::Null).unwrap();
+            }
+            drop((source, element, pipeline));
+            let end = Instant::now() + Duration::from_secs(10);
+            while track.upgrade().is_some() {
+                assert!(Instant::now() < end, "its sink pad's element is left");
+                std::thread::yield_now();
+            }
+        }
+    }
 
     #[test]
     fn nothing_is_under_way_in_an_element_that_is_at_rest() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         gst::init().unwrap();
         let elements: [gst::Element; 3] = [
             glib::Object::new::<crate::sink::RtcSink>().upcast(),

@@ -1,7 +1,7 @@
 //! One sink pad: the place where the clock is met, and the frames' way to
 //! whoever encodes or passes them on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use gst::prelude::*;
 use tokio::sync::watch;
@@ -17,6 +17,23 @@ pub(crate) type House = watch::Receiver<Option<HouseTime>>;
 pub(crate) struct Track {
     appsink: gst_app::AppSink,
     shared: Arc<Shared>,
+}
+
+/// A track that may be gone.
+#[derive(Debug)]
+pub(crate) struct WeakTrack {
+    appsink: glib::WeakRef<gst_app::AppSink>,
+    shared: Weak<Shared>,
+}
+
+impl WeakTrack {
+    /// If it is still there.
+    pub(crate) fn upgrade(&self) -> Option<Track> {
+        Some(Track {
+            appsink: self.appsink.upgrade()?,
+            shared: self.shared.upgrade()?,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -92,6 +109,14 @@ impl Track {
     /// What flows, `None` before the first caps; can be waited on.
     pub(crate) fn format(&self) -> watch::Receiver<Option<Format>> {
         self.shared.format.subscribe()
+    }
+
+    /// For who waits for something of it, and must not keep it.
+    pub(crate) fn downgrade(&self) -> WeakTrack {
+        WeakTrack {
+            appsink: self.appsink.downgrade(),
+            shared: Arc::downgrade(&self.shared),
+        }
     }
 
     /// Are they the same track?
