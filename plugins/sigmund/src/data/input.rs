@@ -31,6 +31,8 @@ impl DataInput {
             // Messages come when they come: nobody waits for the first one.
             .async_(false)
             .enable_last_sample(false)
+            // To take one costs no time: the user is not told to add queues.
+            .processing_deadline(gst::ClockTime::ZERO)
             .build();
         let (taker, host) = (track.clone(), host.downgrade());
         let mut known = None;
