@@ -191,3 +191,14 @@ fn a_stopped_pipeline_has_no_session_left() {
     assert!(publisher.get("cam", "address").is_null());
     drop(viewer);
 }
+
+#[test]
+fn an_end_before_anybody_came_is_an_error_and_no_wait() {
+    let Some(stage) = Stage::new() else { return };
+    let pipeline = "rtcsrc uri=listen://127.0.0.1:0/cam ! fakesink";
+    let mut publisher = Publisher::start(&stage.server, pipeline);
+    publisher.address();
+    publisher.ask(Command::Eos);
+    let error = publisher.error();
+    assert!(error.contains("nothing has come"), "{error}");
+}

@@ -270,6 +270,15 @@ impl ElementImpl for RtcSrc {
         if event.type_() != gst::EventType::Eos {
             return self.parent_send_event(event);
         }
+        if self.obj().src_pads().is_empty() {
+            // Whoever waits for the end behind a pad would wait for ever.
+            gst::element_imp_error!(
+                self,
+                gst::ResourceError::NotFound,
+                ("nothing has come from anybody before the end")
+            );
+            return false;
+        }
         let (outlets, channels) = {
             let state = self.state();
             (state.outlets.clone(), state.channels.clone())
