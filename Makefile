@@ -40,12 +40,12 @@ install: ## install the plugin for this user (or PREFIX=/usr, DESTDIR=…)
 check: test-packages ## formatting, lints, and the rules of the house
 	@printf '\n== %s\n' $@; cargo fmt --all --check
 	@cargo clippy --quiet --package sigmund --no-default-features --all-targets -- -D warnings
-	@cargo clippy --quiet --workspace --all-targets -- -D warnings
+	@cargo clippy --quiet --workspace --features sigmund/serve --all-targets -- -D warnings
 	@$(TIER) sigmund-tests --test rules
 
 unit: packages ## tests of single modules: first what decides, without any network code
 	@$(TIER) sigmund --no-default-features
-	@$(TIER) sigmund --features net,nats
+	@$(TIER) sigmund --features serve --lib --bins
 	@$(TIER) gst-plugin-sigmund
 
 lab: test-packages test-tools ## tests of the test bench itself; SCENARIO=symmetric,only-443: such networks, to look at
@@ -64,7 +64,6 @@ matrix: test-packages test-tools ## who reaches whom: 7 kinds of networks agains
 	  calls::through_the_worst_and_the_usual calls::through_all_sorts
 
 serve: test-packages ## the standalone server: its binary, its files, its signals, and coturn
-	@cargo clippy --quiet --package sigmund --features net,nats,serve --all-targets -- -D warnings
 	@$(TIER) sigmund --features serve --test serve
 
 schemes: test-packages test-tools ## signalling schemes against the servers that they are for
