@@ -141,6 +141,34 @@ fn a_quota_that_is_reached_stops_only_those_that_come_later() {
     third.watch(30);
 }
 
+/// Allocations end after 20 s unless they are refreshed, and a nonce is good for
+/// 5 s: then the server wants another one (438, RFC 8489 section 9.2.5).
+#[test]
+fn allocations_are_refreshed_with_new_nonces() {
+    let Some(stage) = Stage::new(&joe(), "max-allocate-lifetime=20\nstale-nonce=5") else {
+        return;
+    };
+    let at = stage.turn.host().address();
+    let udp = relays(&format!("turn://joe:secret@{at}?transport=udp"));
+    let tcp = relays(&format!("turn://joe:secret@{at}?transport=tcp"));
+    let ca = stage.turn.certificate();
+    let tls = relays(&format!("turns://joe:secret@{at} tls-ca={ca}"));
+    let names = ["udp", "tcp", "tls"];
+    let streams = [("udp", udp.as_str()), ("tcp", &tcp), ("tls", &tls)];
+    let _publisher = stage.publish(&streams);
+    let viewers = names.map(|name| Viewer::join_silent(&stage.viewer, &stage.whep(name)));
+    let end = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < end {
+        for viewer in &viewers {
+            viewer.watch(10);
+        }
+    }
+    let log = stage.turn.log();
+    let refreshed = log.matches("refreshed, realm=").count();
+    assert!(refreshed >= names.len(), "{refreshed} refreshed");
+    assert!(log.contains("438"), "a nonce was refused");
+}
+
 #[test]
 fn of_two_servers_one_may_be_dead() {
     let Some(stage) = Stage::new(&joe(), "") else {
