@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use sigmund_tests::browser::{Browser, Kind};
+use sigmund_tests::browser::Browser;
 use sigmund_tests::internet::{Families, Flow};
 use sigmund_tests::world::{PICTURE, Path, SERVER, VIEWER, World, busiest};
 use sigmund_tests::{Host, Nat, Publisher, Site, page};
+
+use crate::matrix::With;
 
 use Families::{Dual, V4, V6};
 use Nat::{FullCone, None as Public, Only443, PortRestricted, Symmetric};
@@ -246,28 +248,16 @@ enum Viewer {
     Browser(Browser),
 }
 
-/// Who watches.
-#[derive(Clone, Copy, Debug)]
-enum With {
-    Rtcsrc,
-    Chromium,
-    Firefox,
-}
-
 impl Viewer {
     fn start(world: &World, host: &Host, with: With, stream: &str) -> Self {
-        let kind = match with {
-            With::Rtcsrc => {
-                let pipeline = format!(
-                    "rtcsrc uri=sigmund+ws://{SERVER}:443/{stream} ice-servers={} tls-ca={} ! \
-                     videoconvert ! identity name=look ! fakesink sync=false",
-                    World::named_ice_servers(VIEWER),
-                    world.turn.certificate(),
-                );
-                return Self::Rtcsrc(Publisher::start(host, &pipeline));
-            }
-            With::Chromium => Kind::Chromium,
-            With::Firefox => Kind::Firefox,
+        let Some(kind) = with.browser() else {
+            let pipeline = format!(
+                "rtcsrc uri=sigmund+ws://{SERVER}:443/{stream} ice-servers={} tls-ca={} ! \
+                 videoconvert ! identity name=look ! fakesink sync=false",
+                World::named_ice_servers(VIEWER),
+                world.turn.certificate(),
+            );
+            return Self::Rtcsrc(Publisher::start(host, &pipeline));
         };
         let trust = world.turn.chromium_trust();
         let browser = Browser::start_with(host, kind, &[&trust]);
@@ -393,10 +383,6 @@ fn one_cell() {
         return;
     };
     let number = std::env::var("CELL").unwrap().parse().unwrap();
-    let with = match std::env::var("WITH").as_deref() {
-        Ok("chromium") => With::Chromium,
-        Ok("firefox") => With::Firefox,
-        _ => With::Rtcsrc,
-    };
+    let with = With::from_env(With::Rtcsrc);
     assert_eq!(play(&mut world, &CELLS[number], with, number), None);
 }

@@ -78,16 +78,27 @@ struct Viewer {
     browser: Option<Browser>,
 }
 
-/// Which of them watch.
+/// Who watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum With {
+pub(crate) enum With {
     Chromium,
     Firefox,
     Rtcsrc,
 }
 
 impl With {
-    fn browser(self) -> Option<Kind> {
+    /// As `WITH` names it, for debugging; `default` without.
+    pub(crate) fn from_env(default: Self) -> Self {
+        match std::env::var("WITH").as_deref() {
+            Ok("chromium") => Self::Chromium,
+            Ok("firefox") => Self::Firefox,
+            Ok("rtcsrc") => Self::Rtcsrc,
+            _ => default,
+        }
+    }
+
+    /// `None` for our own element.
+    pub(crate) fn browser(self) -> Option<Kind> {
         match self {
             Self::Chromium => Some(Kind::Chromium),
             Self::Firefox => Some(Kind::Firefox),
@@ -435,11 +446,7 @@ fn all_cells() {
 #[ignore = "for debugging: PUB and VIEW name kinds; WITH=rtcsrc or firefox watches"]
 fn one_cell() {
     let kind = |name: &str| Nat::from_name(&std::env::var(name).unwrap()).unwrap();
-    let with = match std::env::var("WITH").as_deref() {
-        Ok("rtcsrc") => With::Rtcsrc,
-        Ok("firefox") => With::Firefox,
-        _ => With::Chromium,
-    };
+    let with = With::from_env(With::Chromium);
     if let Some(cells) = run(with, &[kind("VIEW")], &[kind("PUB")]) {
         assert_all(&cells);
     }
