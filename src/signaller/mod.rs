@@ -37,6 +37,7 @@ use crate::message::{Message, PeerId};
 #[cfg(feature = "serve")]
 pub(crate) use listen::reachable;
 pub use registry::{OpenError, Registry};
+pub use socket::are_ours;
 
 /// What a channel for notes can do, and who speaks first on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -87,7 +87,7 @@ impl Socket {
                     self.socket.send(ping).await.map_err(|error| lost(&error))?;
                     continue;
                 }
-                _ = self.look.tick() => match self.address.filter(|it| !is_ours(*it)) {
+                _ = self.look.tick() => match self.address.filter(|it| !are_ours(&[*it])) {
                     Some(gone) => return Err(SignallerError::Transient(format!(
                         "this machine does not have the address {gone} any more"
                     ))),
@@ -130,9 +130,14 @@ impl Socket {
     }
 }
 
-/// Where nobody knows which addresses there are, it may well be.
-fn is_ours(address: IpAddr) -> bool {
-    if_addrs::get_if_addrs().map_or(true, |all| all.iter().any(|it| it.ip() == address))
+/// Has this machine all of these addresses at present? Where nobody knows which
+/// there are, it may well have them.
+pub fn are_ours(addresses: &[IpAddr]) -> bool {
+    let Ok(all) = if_addrs::get_if_addrs() else {
+        return true;
+    };
+    let is_here = |address: &IpAddr| all.iter().any(|it| it.ip() == *address);
+    addresses.iter().all(is_here)
 }
 
 fn lost(error: &Error) -> SignallerError {

@@ -93,8 +93,8 @@ impl DataPads {
         }
     }
 
-    /// A sink pad called `name`, of `bin`, by that name if it was `named`. Where sessions run, they are to be told
-    /// of its track, which is to be [`start`]ed.
+    /// A sink pad called `name`, of `bin`; `named`: by who asked for it. Where
+    /// sessions run, they are to be told of its track, which is to be [`start`]ed.
     pub(crate) fn add(
         &self,
         bin: &gst::Bin,

@@ -55,15 +55,6 @@ pub(super) fn configure(
     Ok(addresses)
 }
 
-/// Is one of these addresses not this machine's any more?
-pub(super) fn have_gone(addresses: &[IpAddr]) -> bool {
-    let Ok(all) = if_addrs::get_if_addrs() else {
-        return false;
-    };
-    let is_here = |address: &IpAddr| all.iter().any(|it| it.ip() == *address);
-    !addresses.iter().all(is_here)
-}
-
 /// Streams (SSRCs) that one far side may send; each costs a thread. Twice as many
 /// as there can be pads.
 const MAX_STREAMS: u32 = 64;

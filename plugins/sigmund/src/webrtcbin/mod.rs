@@ -33,6 +33,7 @@ use sigmund::access::TurnSecret;
 use sigmund::address::{IceScheme, IceServer};
 use sigmund::sdp::{Codec, Identity, MediaPlan};
 use sigmund::session::ConnectionEvent;
+use sigmund::signaller::are_ours;
 
 use crate::data::Lane;
 use crate::isolate::{HouseTime, IsolatedBin};
@@ -357,7 +358,7 @@ impl PeerConnection {
 
     /// Has this machine lost an address that it may have used?
     pub(crate) fn has_moved(&self) -> bool {
-        interfaces::have_gone(&self.addresses)
+        !are_ours(&self.addresses)
     }
 
     /// Is there SCTP that answers when it is asked?
